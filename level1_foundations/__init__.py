@@ -1,0 +1,1 @@
+"""Level 1: mathematical and statistical foundations."""

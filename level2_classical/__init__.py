@@ -1,0 +1,1 @@
+"""Level 2: classical machine learning from scratch."""

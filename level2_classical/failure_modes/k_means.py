@@ -1,0 +1,340 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+# %% [markdown]
+# # How k-means breaks
+#
+# k-means finds a *local* minimum of the inertia, and the inertia itself assumes round clusters of one size in one unit.
+# Each assumption is broken here once, with the number that theory predicts.
+
+# %%
+from __future__ import annotations
+
+from itertools import combinations
+from math import comb, erf, sqrt
+from typing import Any
+
+import numpy as np
+
+from level2_classical.k_means import KMeans, k_means_plus_plus, lloyd
+from shared.failure_mode import Claim, FailureMode
+
+# %% [markdown]
+# ## An unlucky start misses the optimum
+#
+# Six points on a line, three pairs: $\{\mp1\}$, $\{D\mp1\}$, $\{2D\mp1\}$, and $k=3$. The optimum gives each pair a center.
+# There are $\binom63=20$ possible starts on the data; by hand, for $D>6$:
+#
+# - one point of each pair (8 starts): the optimum after one step;
+# - both points of an outer pair and one of the middle pair (2 × 2 = 4 starts): the far pair joins the middle center,
+#   which moves to $\tfrac32D$; each middle point is nearer to it than to the outer pair ($\tfrac D2+1<D-2$), and
+#   nothing moves any more. **Stuck**, with inertia $4(D/2)^2+4$ instead of 6;
+# - all other 8 starts: the crowded pair hands over one of its two centers step by step, and the optimum is reached.
+#
+# So a random start fails with probability exactly $4/20$. k-means++ draws by squared distance, and a second center next to
+# the first is then unlikely. For the greedy form we can still enumerate: from a set of centers, candidate $c$ has
+# probability $p_c\propto D_c^2$, and of $L$ independent candidates the best survives, so that with candidates sorted by the
+# inertia that they leave, $P(c)=\big(\sum_{i\ge c}p_i\big)^L-\big(\sum_{i>c}p_i\big)^L$ (ties share in proportion to $p$).
+
+# %%
+SPACING = 10.0
+
+
+def three_pairs(spacing: float) -> np.ndarray:
+    """Six points on a line, (6, 1): a pair at each of 0, D and 2D."""
+    return np.array([[center + side] for center in (0.0, spacing, 2 * spacing) for side in (-1.0, 1.0)])
+
+
+def share_of_stuck_starts(
+    rng: np.random.Generator, *, init: str, spacing: float = SPACING, starts: int = 500
+) -> float:
+    """Share of starts from which Lloyd's algorithm ends above the optimum."""
+    X = three_pairs(spacing)
+    stuck: dict[tuple[float, ...], bool] = {}  # Lloyd's algorithm is deterministic: one run a start suffices
+    outcomes = []
+    for _ in range(starts):
+        centers = (
+            X[rng.choice(6, 3, replace=False)] if init == "random" else k_means_plus_plus(X, None, 3, rng)
+        )
+        start = tuple(centers[:, 0])
+        if start not in stuck:
+            stuck[start] = lloyd(X, None, centers).inertia > 6 + 1e-9
+        outcomes.append(stuck[start])
+    return float(np.mean(outcomes))
+
+
+def stuck_probability(*, init: str, spacing: float = SPACING, starts: int = 500) -> float:
+    """4/20 for random starts; for greedy k-means++ the sum over all its paths to those four starts."""
+    failing = [{0, 1, 2}, {0, 1, 3}, {4, 5, 2}, {4, 5, 3}]
+    if init == "random":
+        return len(failing) / comb(6, 3)
+    x = three_pairs(spacing)[:, 0]
+    trials = 2 + int(np.log(3))
+
+    def next_center(chosen: tuple[int, ...]) -> np.ndarray:
+        nearest = np.min([(x - x[c]) ** 2 for c in chosen], axis=0)
+        chance = nearest / nearest.sum()
+        left = np.array([np.minimum(nearest, (x - x[c]) ** 2).sum() for c in range(6)]).round(9)
+        result = np.zeros(6)
+        for value in np.unique(left):
+            tied = left == value
+            at_least, above = chance[left >= value].sum(), chance[left > value].sum()
+            if chance[tied].sum() > 0:
+                result[tied] = (at_least**trials - above**trials) * chance[tied] / chance[tied].sum()
+        return result
+
+    total = 0.0
+    for first in range(6):
+        second = next_center((first,))
+        for b in range(6):
+            if second[b] > 0:
+                third = next_center((first, b))
+                total += sum(second[b] * third[c] for c in range(6) if {first, b, c} in failing) / 6
+    return total
+
+
+def draw_unlucky_start() -> Any:
+    """Final inertia of all twenty starts, the stuck ones in the color of failure."""
+    from shared.figures import COLORS, subplots
+
+    X = three_pairs(SPACING)
+    final = [lloyd(X, None, X[list(start)]).inertia for start in combinations(range(6), 3)]
+    figure, axes = subplots(width=7.0, height=3.4)
+    colors = [COLORS["broken"] if value > 6 + 1e-9 else COLORS["mended"] for value in final]
+    axes.bar(range(20), final, color=colors)
+    axes.axhline(SPACING**2 + 4, color=COLORS["theory"], linestyle="--", label="stuck: D² + 4")
+    axes.axhline(6, color=COLORS["theory"], linestyle=":", label="optimum: 6")
+    axes.set(
+        title="All 20 starts: 4 of them never reach the optimum", xlabel="start", ylabel="final inertia", xticks=[]
+    )
+    axes.legend()
+    return figure
+
+
+# %% [markdown]
+# ## Unequal clusters: the boundary runs through the larger one
+#
+# Two uniform segments on a line: $[0,W]$ holds a share $p$ of the points, $[W+g,W+g+w]$ the rest. k-means cuts midway
+# between its two means. For a cut $t<W$ the left mean is $t/2$, so the right mean must be $c_2=\tfrac32t$. Computing $c_2$
+# from the masses, with $M$ the mean of all points, gives the quadratic
+#
+# $$\frac pW\,t^2-\tfrac32\,t+M=0,\qquad M=\frac{pW}2+(1-p)\Big(W+g+\frac w2\Big),$$
+#
+# whose smaller root is the cut. The share $p(1-t/W)$ of all points lands in the wrong cluster although the gap is in
+# plain sight. The formula is for infinitely many points; with $n=2{,}000$ the cut moves by $O(1/\sqrt n)$.
+#
+# **Remedy.** Ask for more centers than clusters, so that no cell has to bridge the gap, then join cells whose points touch:
+# the widest gap between neighboring cells is the boundary. Nothing is misplaced as long as $g$ exceeds the widest
+# spacing between neighboring points.
+
+# %%
+UNEQUAL = {"width": 10.0, "gap": 1.0, "small": 1.0, "share": 0.9, "n": 2000}
+
+
+def two_segments(
+    rng: np.random.Generator, *, width: float, gap: float, small: float, share: float, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points on a line, (n, 1), and whether each belongs to the small segment, (n,)."""
+    n_large = round(share * n)
+    large = rng.uniform(0, width, n_large)
+    little = rng.uniform(width + gap, width + gap + small, n - n_large)
+    return np.concatenate([large, little])[:, None], np.arange(n) >= n_large
+
+
+def share_misplaced(rng: np.random.Generator, *, cells: int, **segments: Any) -> float:
+    """Share of points in the wrong cluster; more than two cells are joined across all gaps but the widest."""
+    X, truth = two_segments(rng, **segments)
+    model = KMeans(cells, n_init=5, random_state=rng).fit(X)
+    order = np.argsort(model.cluster_centers_[:, 0])
+    low = np.array([X[model.labels_ == j].min() for j in order])
+    high = np.array([X[model.labels_ == j].max() for j in order])
+    first_right = 1 + int(np.argmax(low[1:] - high[:-1]))
+    found = np.isin(model.labels_, order[first_right:])
+    return float(np.mean(found != truth))
+
+
+def misplaced_by_formula(
+    *, cells: int, width: float, gap: float, small: float, share: float, n: int
+) -> float:
+    """p(1 − t/W) from the quadratic for the cut t; nothing with enough cells."""
+    if cells > 2:
+        return 0.0
+    a = share / width
+    mean = share * width / 2 + (1 - share) * (width + gap + small / 2)
+    cut = (1.5 - sqrt(2.25 - 4 * a * mean)) / (2 * a)
+    return share * (1 - cut / width)
+
+
+def draw_unequal() -> Any:
+    """The data with the cut of two centers, and with eight cells joined at the widest gap."""
+    from shared.figures import COLORS, subplots
+
+    rng = np.random.default_rng(0)
+    X, _ = two_segments(rng, **UNEQUAL)
+    figure, axes = subplots(width=7.0, height=3.4)
+    counts, edges = np.histogram(X[:, 0], bins=60)
+    axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=COLORS["muted"], alpha=0.6)
+    centers = np.sort(KMeans(2, n_init=5, random_state=0).fit(X).cluster_centers_[:, 0])
+    predicted = UNEQUAL["width"] * (1 - misplaced_by_formula(cells=2, **UNEQUAL) / UNEQUAL["share"])
+    axes.axvline(centers.mean(), color=COLORS["broken"], label="cut of two centers, measured")
+    axes.axvline(predicted, color=COLORS["theory"], linestyle="--", label="cut, predicted")
+    axes.axvline(
+        UNEQUAL["width"] + UNEQUAL["gap"] / 2, color=COLORS["mended"], label="widest gap between 8 cells"
+    )
+    axes.set(title="k-means halves the large cluster", xlabel="x", ylabel="points")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3)
+    return figure
+
+
+# %% [markdown]
+# ## Scale: the loudest feature decides
+#
+# Two classes at $\pm\mu$ in feature 1 with unit noise, and a feature 2 that is pure noise with standard deviation $s$. Two
+# centers split one direction, and lower the inertia by the squared distance of the half means from the middle: by
+# $(E|x_1|)^2$ along feature 1, by $\tfrac2\pi s^2$ along feature 2. For $s\sqrt{2/\pi}>E|x_1|$ the noise wins, and the clusters
+# agree with the classes as well as coin flips do: on the share $\tfrac12$. (The better of the two namings is counted, which
+# adds $E|\hat p-\tfrac12|=1/\sqrt{2\pi n}$.)
+#
+# **Remedy.** Standardize. The split is then along feature 1, at 0 by symmetry, and a point is right with probability
+# $\Phi(\mu)$. (Standardizing helps here because the noise is loud, not because equal variances were always right.)
+
+# %%
+SCALE = {"mu": 2.0, "noise": 10.0, "n": 2000}
+
+
+def agreement_with_classes(
+    rng: np.random.Generator, *, standardize: bool, mu: float, noise: float, n: int
+) -> float:
+    """Share of points whose cluster is their class, under the better of the two namings."""
+    truth = np.arange(n) % 2
+    X = np.column_stack([(2 * truth - 1) * mu + rng.standard_normal(n), noise * rng.standard_normal(n)])
+    if standardize:
+        X = (X - X.mean(axis=0)) / X.std(axis=0)
+    share = float(np.mean(KMeans(2, n_init=3, random_state=rng).fit(X).labels_ == truth))
+    return max(share, 1 - share)
+
+
+def agreement_by_formula(*, standardize: bool, mu: float, noise: float, n: int) -> float:
+    """Φ(μ) when the split is along the class direction; ½ + 1/√(2πn) when it is along the noise."""
+    return 0.5 * (1 + erf(mu / sqrt(2))) if standardize else 0.5 + 1 / sqrt(2 * np.pi * n)
+
+
+def draw_scale() -> Any:
+    """The same points clustered before and after standardizing."""
+    from shared.figures import PALETTE, subplots
+
+    rng = np.random.default_rng(0)
+    n, mu, noise = 600, SCALE["mu"], SCALE["noise"]
+    truth = np.arange(n) % 2
+    X = np.column_stack([(2 * truth - 1) * mu + rng.standard_normal(n), noise * rng.standard_normal(n)])
+    figure, panels = subplots(1, 2, width=8.5, height=3.6, sharey=True)
+    for panel, data, title in (
+        (panels[0], X, "as measured: split along the noise"),
+        (panels[1], X / X.std(axis=0), "standardized: split along the classes"),
+    ):
+        labels = KMeans(2, n_init=3, random_state=0).fit(data).labels_
+        for j in range(2):
+            for kind, marker in ((0, "o"), (1, "^")):
+                rows = (labels == j) & (truth == kind)
+                panel.scatter(*X[rows].T, s=13, color=PALETTE[j], marker=marker, alpha=0.7, linewidths=0)
+        panel.set(title=title, xlabel="feature 1 (classes: ● and ▲)")
+    panels[0].set_ylabel("feature 2 (noise)")
+    return figure
+
+
+# %% [markdown]
+# ## The claims
+
+# %%
+FAILURE_MODES = (
+    FailureMode(
+        name="unlucky_start",
+        title="An unlucky start misses the optimum",
+        breaks=Claim(
+            statement="On three pairs of points on a line, one random start in five never reaches the optimum.",
+            quantity="share of random starts that end above the optimal inertia",
+            experiment=share_of_stuck_starts,
+            predicted=stuck_probability,
+            relation="≈",
+            tolerance=0.04,
+            reason="the share is exact; δ is the width of the verdict's interval at 20 × 500 starts, rounded up",
+            parameters={"init": "random"},
+        ),
+        remedy=Claim(
+            statement="Greedy k-means++ reaches the optimum from all but the share of starts that its paths give.",
+            quantity="share of k-means++ starts that end above the optimal inertia",
+            experiment=share_of_stuck_starts,
+            predicted=stuck_probability,
+            relation="≈",
+            tolerance=0.01,
+            reason="the share is exact; δ says that k-means++ fails at most one time in a hundred",
+            parameters={"init": "k-means++", "starts": 100},
+        ),
+        figure=draw_unlucky_start,
+    ),
+    FailureMode(
+        name="unequal_clusters",
+        title="Unequal clusters: the boundary runs through the larger one",
+        breaks=Claim(
+            statement="Two centers cut a segment ten times as wide as its neighbor, and misplace the share that the "
+            "fixed point of the two means gives.",
+            quantity="share of points in the wrong cluster",
+            experiment=share_misplaced,
+            predicted=misplaced_by_formula,
+            relation="≈",
+            tolerance=0.02,
+            reason="finite n: the cut's standard error is of order W/√n = 0.2, a share of 0.02",
+            parameters={"cells": 2, **UNEQUAL},
+        ),
+        remedy=Claim(
+            statement="Eight cells joined everywhere but at the widest gap misplace no point.",
+            quantity="share of points in the wrong cluster",
+            experiment=share_misplaced,
+            predicted=misplaced_by_formula,
+            relation="≤",
+            tolerance=0.0,
+            reason="no cell bridges a gap that is wider than every spacing between points",
+            parameters={"cells": 8, **UNEQUAL},
+        ),
+        figure=draw_unequal,
+    ),
+    FailureMode(
+        name="loud_feature",
+        title="Scale: the loudest feature decides",
+        breaks=Claim(
+            statement="With a noise feature ten times as loud, the clusters agree with the classes no better than chance.",
+            quantity="share of points in the cluster of their class",
+            experiment=agreement_with_classes,
+            predicted=agreement_by_formula,
+            relation="≈",
+            tolerance=0.02,
+            reason="the cut tilts by O(1/√n) toward the class direction, which adds a share of the same order",
+            parameters={"standardize": False, **SCALE},
+        ),
+        remedy=Claim(
+            statement="After standardizing, the share of points in the cluster of their class is Φ(μ).",
+            quantity="share of points in the cluster of their class",
+            experiment=agreement_with_classes,
+            predicted=agreement_by_formula,
+            relation="≈",
+            tolerance=0.01,
+            reason="the cut's tilt and shift of O(1/√n) cost a share of O(1/n); sampling error is 0.003 a seed",
+            parameters={"standardize": True, **SCALE},
+        ),
+        figure=draw_scale,
+    ),
+)
+
+# %%
+if __name__ == "__main__":
+    from shared.presentation import present_failure_modes
+
+    present_failure_modes(FAILURE_MODES)

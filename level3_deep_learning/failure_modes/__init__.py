@@ -1,0 +1,1 @@
+"""How the topics of this level break, and what mends them."""

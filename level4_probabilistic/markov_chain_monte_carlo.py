@@ -1,0 +1,749 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+# %% [markdown]
+# # Markov chain Monte Carlo
+#
+# ## 1. Select
+#
+# **The question.** A posterior is known up to a constant, $p(x) \propto e^{\ell(x)}$. How do we get its means, spreads and quantiles, when the
+# integrals have no closed form and the dimension is too high for a grid?
+#
+# **The answer.** Walk. Build a Markov chain whose stationary distribution is $p$; its long-run averages are the integrals. Four ways to walk, each of which mends
+# the one before: Metropolis, Gibbs, Hamiltonian Monte Carlo (HMC), and the no-U-turn sampler (NUTS), which is what PyMC and Stan run when you press the button.
+#
+# **Builds on** Monte Carlo and probability distributions (Level 1). The diagnostics stand in `chain_diagnostics`, the warm-up in `sampler_adaptation`, the two posteriors that
+# we try everything on in `regression_and_schools`.
+#
+# **Mirrors** PyMC's NUTS and ArviZ's `rhat` and `ess`.
+#
+# **Sources.** Metropolis et al. (1953); Geman and Geman (1984); Duane et al. (1987); Neal (2011); Hoffman and Gelman (2014); Betancourt (2017); Vehtari et al. (2021).
+
+# %% [markdown]
+# ## 2. Derive
+#
+# **Stationarity by balance.** Let $T(x \to x')$ be the transition. If $p(x)\,T(x \to x') = p(x')\,T(x' \to x)$ for every pair (*detailed balance*), then integrating over $x$ gives
+# $\int p(x)\,T(x \to x')\,dx = p(x')$: the chain leaves $p$ as it is. If it can also reach everywhere, its averages converge to those of $p$.
+#
+# **Metropolis.** Propose $x'$ from a symmetric $q(x' \mid x) = q(x \mid x')$ and accept with probability
+#
+# $$\alpha(x, x') = \min\big(1,\; p(x')/p(x)\big).$$
+#
+# Then $p(x)\,q\,\alpha = q \min(p(x), p(x'))$, which is symmetric in $x$ and $x'$: balance holds. The unknown constant cancels.
+# A random walk of step $\sigma$ in $d$ dimensions needs $\sigma \propto 1/\sqrt d$ to be accepted at all, so crossing a distance of 1 takes of the order of $d$ steps.
+#
+# **Gibbs.** Draw each block of coordinates from its conditional distribution given the others. It is a Metropolis step that is always accepted; it needs the conditionals.
+#
+# **Hamiltonian Monte Carlo.** Stop walking at random: roll. Give the point a momentum $p \sim N(0, M)$ and let both move by Hamilton's equations for the energy $H = -\ell(x) + \frac12 p^\top M^{-1} p$,
+#
+# $$\dot x = M^{-1}p, \qquad \dot p = \nabla\ell(x).$$
+#
+# The flow keeps $H$, keeps volume, and runs backwards when $p$ is reversed; so a proposal as far away as we like would be accepted for sure. A computer makes steps. The *leapfrog* keeps volume and
+# reverses exactly, and misses $H$ by only $O(\varepsilon^2)$; the acceptance probability $\min(1, e^{H - H'})$ pays for the miss.
+#
+# We measure coordinates in units $s_i$ (the square root of the inverse metric, $M^{-1} = \mathrm{diag}(s^2)$) and momenta in $1/s_i$. Then $p \sim N(0, I)$ and
+#
+# $$p \leftarrow p + \tfrac{\varepsilon}{2}\, s\,\nabla\ell(x), \qquad x \leftarrow x + \varepsilon\, s\, p, \qquad p \leftarrow p + \tfrac{\varepsilon}{2}\, s\,\nabla\ell(x).$$
+#
+# How long to roll? For a Gaussian in its own units, $x$ after time $t$ is $x_0\cos t + p_0 \sin t$: too short is a random walk, $t = 2\pi$ is back where it began. With $t$ uniform on
+# $(0, \pi)$ the correlation of neighboring draws averages to $\frac1\pi\int_0^\pi \cos t\,dt = 0$; that is our `hmc`.
+#
+# **No U-turn.** NUTS asks the trajectory itself. It doubles it, forwards or backwards by a fair coin, until it turns around, and then picks one of its points with probability proportional to $e^{-H}$.
+# Three facts make this leave $p$ as it is: (1) from each point of a finished trajectory the same trajectory would have been built with the same probability ($2^{-\text{depth}}$), provided
+# no part that the doubling could have begun from had turned already, which is why every sub-tree is checked; (2) the new half's point replaces the old one with probability
+# $\min(1, w_{\text{new}}/w_{\text{old}})$, $w = \sum e^{-H}$, which keeps the weighted choice and favors the far half; (3) a trajectory whose new half turned inside is left as it was before the doubling.
+#
+# *When has it turned?* With $\rho = \sum p$ over the points of a stretch (in our units, the way from end to end), the stretch still grows at both ends as long as
+# $p_{\text{first}}\cdot\rho > 0$ and $p_{\text{last}}\cdot\rho > 0$ (Betancourt 2017). Two half-turns of equal halves can hide from this, so the same is asked of the left half plus the first point
+# of the right one, and of the right half plus the last point of the left one (Stan's extra checks).
+#
+# **Cost.** Each leapfrog step costs one gradient, $O(d)$ memory; in $d$ dimensions of equal scale, Metropolis needs $O(d)$ evaluations an effective draw, HMC $O(d^{1/4})$ (Beskos et al. 2013).
+# A doubling of depth $j$ keeps its $2^j$ points: NUTS needs memory for $4 \cdot 2^j d$ numbers a chain.
+
+# %% [markdown]
+# ## 3. Implement
+#
+# | symbol | name | shape |
+# |---|---|---|
+# | $x$ | `position` | (chains, dim) |
+# | $\ell(x)$ | `log_density` | (chains,) |
+# | $\nabla\ell$ | `gradient` | (chains, dim) |
+# | $p$ | `momentum`, in units of $1/s$ | (chains, dim) |
+# | $s$ | `scale` | (dim,) |
+#
+# All chains move in step, as rows of one array, so that the NumPy overhead is paid once for all of them.
+
+# %%
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from level4_probabilistic.chain_diagnostics import (
+    effective_sample_size,
+    monte_carlo_standard_error,
+    rhat,
+)
+from level4_probabilistic.regression_and_schools import EIGHT_SCHOOLS, EightSchools, RegressionPosterior
+from level4_probabilistic.sampler_adaptation import DualAveraging, adaptation_windows, shrunken_variance
+from shared.agreement import Agreement, Benchmark, Comparison
+from shared.arrays import random_generator, validate_number
+from shared.numerics import logsumexp
+
+__all__ = [
+    "SamplerResult",
+    "effective_sample_size",
+    "gibbs",
+    "hmc",
+    "metropolis",
+    "monte_carlo_standard_error",
+    "nuts",
+    "rhat",
+]
+
+DIVERGENCE = 1000.0
+"""An energy error above this means that the integrator has lost the trajectory (Stan's threshold)."""
+
+
+@dataclass(frozen=True)
+class SamplerResult:
+    """Draws of all chains, and how the sampling went. Warm-up is counted in `n_evaluations` only.
+
+    Attributes:
+        draws: (chains, draws, dim).
+        acceptance: mean acceptance probability (1 for Gibbs; for NUTS over all points of the trajectories).
+        n_divergences: draws whose trajectory was lost (HMC and NUTS).
+        step_size: of the proposal or of the integrator, after warm-up; NaN for Gibbs.
+        inverse_metric: (dim,), the squares of the units that HMC and NUTS measured the coordinates in.
+        diverging: (chains, draws), which draws those were.
+        tree_depth: (chains, draws), how often NUTS doubled; zeros elsewhere.
+        n_evaluations: gradients (HMC, NUTS), densities (Metropolis) or conditionals (Gibbs), over all chains.
+    """
+
+    draws: Float[np.ndarray, "chains draws dim"]
+    acceptance: float
+    n_divergences: int
+    step_size: float | np.ndarray
+    inverse_metric: Float[np.ndarray, " dim"]
+    diverging: Bool[np.ndarray, "chains draws"] = field(repr=False)
+    tree_depth: Int[np.ndarray, "chains draws"] = field(repr=False)
+    n_evaluations: int = 0
+
+
+# %% [markdown]
+# The target, as the samplers see it: rows in, rows out. A density that takes one point is called row by row; with `vectorized=True` it takes all rows at once.
+
+
+# %%
+class Target:
+    """Log density and gradient of many points at once; counts the evaluations."""
+
+    def __init__(self, logpdf: Callable, gradient: Callable | None, vectorized: bool):  # practice: keep
+        for name, function in (("logpdf", logpdf), ("gradient", gradient)):
+            if not callable(function) and not (name == "gradient" and function is None):
+                raise TypeError(f"{name} must be a function of a point, got {type(function).__name__}.")
+        self._logpdf, self._gradient, self.vectorized = logpdf, gradient, vectorized
+        self.n_densities = self.n_gradients = 0
+
+    def log_density(self, position, rows=None):  # practice: keep
+        """(k,) log densities; a NaN counts as −∞. Rows left out are not evaluated and get −∞."""
+        rows = range(len(position)) if rows is None else rows
+        self.n_densities += len(rows)
+        if self.vectorized and len(rows) == len(position):
+            values = np.asarray(self._logpdf(position), float)
+        else:
+            values = np.full(len(position), -np.inf)
+            if self.vectorized:
+                values[rows] = self._logpdf(position[rows])
+            else:
+                for row in rows:
+                    values[row] = self._logpdf(position[row])
+        return np.where(np.isnan(values), -np.inf, values)
+
+    def gradient(self, position, rows=None):  # practice: keep
+        """(k, dim) gradients; rows left out get zeros."""
+        rows = range(len(position)) if rows is None else rows
+        self.n_gradients += len(rows)
+        if self.vectorized and len(rows) == len(position):
+            return np.asarray(self._gradient(position), float)
+        values = np.zeros(position.shape)
+        if self.vectorized:
+            values[rows] = self._gradient(position[rows])
+        else:
+            for row in rows:
+                values[row] = self._gradient(position[row])
+        return values
+
+    def start(self, position):  # practice: keep
+        """The state at the starting points, after asking whether the functions keep their contract there."""
+        chains, dim = position.shape
+        how = "" if self.vectorized else " (for functions of many points say vectorized=True)"
+        values = np.asarray(self._logpdf(position if self.vectorized else position[0]))
+        wanted = (chains,) if self.vectorized else ()
+        if values.shape != wanted or values.dtype.kind not in "biuf":
+            raise ValueError(
+                f"logpdf must return {'an array of shape ' + str(wanted) if wanted else 'one number'}, got "
+                f"{values.dtype} of shape {values.shape}{how}."
+            )
+        density = self.log_density(position)
+        if not np.isfinite(density).all():
+            row = int(np.flatnonzero(~np.isfinite(density))[0])
+            raise ValueError(
+                f"logpdf is not finite at the start of chain {row}: it is {density[row]} (NaN counts as -inf) at "
+                f"x0 = {position[row]}. Start where the density is positive."
+            )
+        if self._gradient is None:
+            return State(position, density, np.zeros((chains, 0)))
+        slope = np.asarray(self._gradient(position if self.vectorized else position[0]), float)
+        wanted = (chains, dim) if self.vectorized else (dim,)
+        if slope.shape != wanted:
+            raise ValueError(f"gradient must return an array of shape {wanted}, got {slope.shape}{how}.")
+        slope = self.gradient(position)
+        if not np.isfinite(slope).all():
+            raise ValueError(f"gradient is not finite at x0 = {position[~np.isfinite(slope).all(1)][0]}.")
+        return State(position, density, slope)
+
+
+class State(NamedTuple):
+    """Where the chains are, with what was already computed there."""
+
+    position: np.ndarray  # (chains, dim)
+    log_density: np.ndarray  # (chains,)
+    gradient: np.ndarray  # (chains, dim)
+
+
+def _prepare(x0, n_draws, n_warmup, n_chains, rng):  # practice: keep
+    """Validated starting points (chains, dim), counts and generator."""
+    n_draws = validate_number(n_draws, "n_draws", minimum=1, integer=True)
+    n_warmup = validate_number(n_warmup, "n_warmup", minimum=0, integer=True)
+    n_chains = validate_number(n_chains, "n_chains", minimum=1, integer=True)
+    position = np.array(x0, dtype=float)
+    if position.ndim == 0:
+        position = position[None]
+    if position.ndim == 1:
+        position = np.tile(position, (n_chains, 1))
+    if position.ndim != 2 or len(position) != n_chains or position.shape[1] == 0:
+        raise ValueError(
+            f"x0 must have shape (dim,) or (n_chains, dim) with n_chains = {n_chains}, got {np.shape(x0)}."
+        )
+    if not np.isfinite(position).all():
+        raise ValueError(f"x0 must be finite, got {np.asarray(x0)}.")
+    return position, n_draws, n_warmup, random_generator(rng)
+
+
+# %% [markdown]
+# ### Metropolis: $x' = x + \sigma\,\xi$, accepted with probability $\min(1, p(x')/p(x))$
+
+
+# %%
+def metropolis(
+    logpdf: Callable,
+    x0,
+    n_draws: int,
+    *,
+    step_size: float,
+    n_warmup: int,
+    n_chains: int = 4,
+    rng=None,
+    vectorized: bool = False,
+) -> SamplerResult:
+    """Random-walk Metropolis with a Gaussian proposal (Metropolis et al. 1953).
+
+    Args:
+        logpdf: log density up to a constant, at one point (dim,) → a number; −∞ outside the support.
+        x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little to see.
+        step_size: standard deviation σ of the proposal, one number or one a coordinate; it is not adapted. About
+            2.38/√dim posterior standard deviations is best (acceptance 0.23 in many dimensions).
+        n_warmup: draws thrown away first.
+        rng: a generator or a seed.
+        vectorized: `logpdf` takes (k, dim) → (k,).
+
+    Raises:
+        TypeError, ValueError: arguments of the wrong kind or range, a density that is not finite at the start.
+
+    One evaluation a draw and chain.
+    """
+    position, n_draws, n_warmup, rng = _prepare(x0, n_draws, n_warmup, n_chains, rng)
+    step = np.asarray(step_size, float)
+    if step.shape not in ((), position.shape[1:]) or not (np.isfinite(step).all() and (step > 0).all()):
+        raise ValueError(f"step_size must be positive: a number or {position.shape[1]} of them, got {step_size}.")
+    target = Target(logpdf, None, vectorized)
+    state = target.start(position)
+    draws = np.empty((n_draws, *position.shape))
+    accepted = 0.0
+    for iteration in range(-n_warmup, n_draws):
+        state, probability = metropolis_step(target, state, step, rng)
+        if iteration >= 0:
+            draws[iteration] = state.position
+            accepted += probability.mean()
+    return _result(draws, accepted / n_draws, step[()], target.n_densities)
+
+
+def metropolis_step(target: Target, state: State, step, rng) -> tuple[State, np.ndarray]:
+    """One proposal for every chain: the new state, and the acceptance probabilities (chains,)."""
+    proposal = state.position + step * rng.standard_normal(state.position.shape)
+    density = target.log_density(proposal)
+    # α = min(1, p(x')/p(x))
+    log_ratio = np.minimum(0.0, density - state.log_density)
+    accept = -rng.standard_exponential(len(density)) < log_ratio
+    return _choose(accept, State(proposal, density, state.gradient), state), np.exp(log_ratio)
+
+
+def _choose(accept, new: State, old: State) -> State:  # practice: keep
+    """The new state where accepted, the old one elsewhere."""
+    return State(
+        np.where(accept[:, None], new.position, old.position),
+        np.where(accept, new.log_density, old.log_density),
+        np.where(accept[:, None], new.gradient, old.gradient),
+    )
+
+
+def _result(draws, acceptance, step_size, n_evaluations, **details) -> SamplerResult:  # practice: keep
+    """Draws as (chains, draws, dim) with everything that the sampler has not got left at its neutral value."""
+    shape, dim = (draws.shape[1], draws.shape[0]), draws.shape[2]
+    details.setdefault("inverse_metric", np.ones(dim))
+    details.setdefault("diverging", np.zeros(shape, bool))
+    details.setdefault("tree_depth", np.zeros(shape, int))
+    return SamplerResult(
+        draws=np.ascontiguousarray(draws.swapaxes(0, 1)),
+        acceptance=float(acceptance),
+        n_divergences=int(details["diverging"].sum()),
+        step_size=step_size,
+        n_evaluations=n_evaluations,
+        **details,
+    )
+
+
+# %% [markdown]
+# ### Gibbs: $x_b \sim p(x_b \mid x_{-b})$, block by block
+
+
+# %%
+def gibbs(
+    conditionals: Sequence[Callable],
+    x0,
+    n_draws: int,
+    *,
+    n_warmup: int,
+    n_chains: int = 4,
+    rng=None,
+    blocks: Sequence | None = None,
+) -> SamplerResult:
+    """Gibbs sampling with a systematic scan (Geman and Geman 1984).
+
+    Args:
+        conditionals: functions `f(x, rng)`; the b-th draws block b from its conditional distribution, given the
+            other coordinates of the point `x` (dim,), and returns the new values of the block.
+        x0: (dim,) or (n_chains, dim). n_warmup: sweeps thrown away first. rng: a generator or a seed.
+        blocks: the coordinates that each conditional draws, as indices or lists of indices; by default the b-th
+            draws coordinate b. Together they must cover every coordinate.
+
+    Raises:
+        TypeError, ValueError: arguments of the wrong kind or range, blocks that leave a coordinate out.
+
+    A draw is one sweep through all blocks.
+    """
+    position, n_draws, n_warmup, rng = _prepare(x0, n_draws, n_warmup, n_chains, rng)
+    dim = position.shape[1]
+    blocks = [np.atleast_1d(block) for block in (range(len(conditionals)) if blocks is None else blocks)]
+    if len(blocks) != len(conditionals) or not np.array_equal(np.unique(np.concatenate(blocks)), np.arange(dim)):
+        raise ValueError(
+            f"conditionals and blocks must match and cover the coordinates 0 to {dim - 1}; got {len(conditionals)} "
+            f"conditionals for blocks {[block.tolist() for block in blocks]}."
+        )
+    draws = np.empty((n_draws, *position.shape))
+    for iteration in range(-n_warmup, n_draws):
+        for x in position:
+            gibbs_sweep(conditionals, blocks, x, rng)
+        if iteration >= 0:
+            draws[iteration] = position
+    sweeps = (n_warmup + n_draws) * n_chains
+    return _result(draws, 1.0, float("nan"), sweeps * len(conditionals))
+
+
+def gibbs_sweep(conditionals, blocks, x: Float[np.ndarray, " dim"], rng) -> None:
+    """Draw every block of `x` once, in order and in place."""
+    for conditional, block in zip(conditionals, blocks, strict=True):
+        x[block] = conditional(x, rng)
+
+
+# %% [markdown]
+# ### Hamiltonian dynamics: the leapfrog
+#
+# `kick` is $\frac\varepsilon2 s$ and `drift` is $\varepsilon s$; a negative $\varepsilon$ runs backwards in time.
+
+
+# %%
+def leapfrog(target: Target, state: State, momentum, kick, drift, rows=None):
+    """One step of the integrator; the state (with log densities) and the momentum after it."""
+    momentum = momentum + kick * state.gradient
+    position = state.position + drift * momentum
+    gradient = target.gradient(position, rows)
+    momentum = momentum + kick * gradient
+    return State(position, target.log_density(position, rows), gradient), momentum
+
+
+def hmc_step(target: Target, state: State, step_size: float, scale, n_steps: int, rng):
+    """Draw momenta, take `n_steps` leapfrog steps, accept or stay; (state, acceptance, diverging)."""
+    momentum = rng.standard_normal(state.position.shape)
+    energy = np.vecdot(momentum, momentum) / 2 - state.log_density
+    position, gradient = state.position, state.gradient
+    kick, drift = step_size / 2 * scale, step_size * scale
+    with np.errstate(all="ignore"):  # a lost trajectory overflows; its energy then says so
+        for _ in range(n_steps):  # the log density is needed at the end only
+            momentum = momentum + kick * gradient
+            position = position + drift * momentum
+            gradient = target.gradient(position)
+            momentum = momentum + kick * gradient
+        density = target.log_density(position)
+        log_ratio = energy - np.vecdot(momentum, momentum) / 2 + density
+    log_ratio = np.where(np.isnan(log_ratio), -np.inf, log_ratio)
+    accept = -rng.standard_exponential(len(density)) < log_ratio
+    new = _choose(accept, State(position, density, gradient), state)
+    return new, np.exp(np.minimum(log_ratio, 0.0)), log_ratio < -DIVERGENCE
+
+
+# %% [markdown]
+# ### NUTS: has a stretch turned?
+#
+# For a stretch made of a left and a right part, with momentum sums $\rho_L$ and $\rho_R$:
+#
+# $$p_{\text{first}}\cdot\rho \le 0 \;\text{ or }\; p_{\text{last}}\cdot\rho \le 0, \qquad \rho = \rho_L + \rho_R,$$
+#
+# and the same for (left part, first point of the right) and for (last point of the left, right part). The order of the two ends does not matter, so one function serves both directions of time.
+
+
+# %%
+def is_turning(first, last_of_left, first_of_right, last, left_sum, right_sum):
+    """Which chains' stretches have made a U-turn, (chains,) bool; all arguments (chains, dim) momenta."""
+    turning = _opposes(first, last, left_sum + right_sum)
+    turning |= _opposes(first, first_of_right, left_sum + first_of_right)
+    turning |= _opposes(last_of_left, last, right_sum + last_of_left)
+    return turning
+
+
+def _opposes(first, last, way):
+    return (np.vecdot(first, way) <= 0) | (np.vecdot(last, way) <= 0)
+
+
+# %% [markdown]
+# ### NUTS: one doubling
+#
+# A sub-tree of $2^j$ leaves is a row of leapfrog steps. Its sub-trees are its aligned blocks of 2, 4, 8, … leaves; each is checked as soon as its last leaf stands, so that
+# a chain that turned stops early. The sums $\rho$ of all blocks are differences of running sums. At the end one leaf is drawn with probability proportional to its weight $e^{H_0 - H}$:
+# add Gumbel noise to the log weights and take the largest, which draws from $\mathrm{softmax}$ without normalizing.
+
+
+# %%
+class SubTree(NamedTuple):
+    """The new half of a trajectory, one row a chain."""
+
+    proposal: State  # the leaf that was drawn
+    last: State  # the outermost leaf
+    first_momentum: np.ndarray
+    last_momentum: np.ndarray
+    momentum_sum: np.ndarray
+    log_weight: np.ndarray  # log Σ exp(H₀ − H)
+    usable: np.ndarray  # neither turned nor diverged
+    diverging: np.ndarray
+    acceptance_sum: np.ndarray  # Σ min(1, exp(H₀ − H)) over the leaves made
+    n_leaves: np.ndarray
+
+
+def grow_subtree(target: Target, state: State, momentum, energy, kick, drift, n_leaves: int, rng) -> SubTree:
+    """Take up to `n_leaves` = 2ʲ leapfrog steps with every chain; `energy` (chains,) is H₀ of the trajectory."""
+    chains, dim = state.position.shape
+    leaves = State(*(np.empty((n_leaves, *part.shape)) for part in state))
+    momenta = np.empty((n_leaves, chains, dim))
+    sums = np.zeros((n_leaves + 1, chains, dim))  # sums[k]: of the first k momenta
+    log_weights = np.full((n_leaves, chains), -np.inf)
+    made = np.zeros((n_leaves, chains), bool)
+    diverging = np.zeros(chains, bool)
+    usable = np.ones(chains, bool)
+    for leaf in range(n_leaves):
+        rows = None if usable.all() else np.flatnonzero(usable)
+        state, momentum = leapfrog(target, state, momentum, kick, drift, rows)
+        for store, part in zip(leaves, state, strict=True):
+            store[leaf] = part
+        momenta[leaf] = momentum
+        sums[leaf + 1] = sums[leaf] + momentum
+        # log weight H₀ − H; NaN (a lost trajectory) fails the comparison, too
+        log_weight = energy + state.log_density - np.vecdot(momentum, momentum) / 2
+        sane = log_weight > -DIVERGENCE
+        made[leaf] = usable
+        diverging |= usable & ~sane
+        usable &= sane
+        log_weights[leaf, usable] = log_weight[usable]
+        size = 2
+        while (leaf + 1) % size == 0:  # blocks of 2, 4, 8, … leaves that end here
+            start, middle = leaf + 1 - size, leaf + 1 - size // 2
+            left_sum, right_sum = sums[middle] - sums[start], sums[leaf + 1] - sums[middle]
+            usable &= ~is_turning(
+                momenta[start], momenta[middle - 1], momenta[middle], momentum, left_sum, right_sum
+            )
+            size *= 2
+        if not usable.any():
+            break
+    drawn = np.argmax(log_weights + rng.gumbel(size=log_weights.shape), axis=0)
+    return SubTree(
+        proposal=State(*(store[drawn, np.arange(chains)] for store in leaves)),
+        last=state,
+        first_momentum=momenta[0],
+        last_momentum=momentum,
+        momentum_sum=sums[leaf + 1],
+        log_weight=logsumexp(log_weights, axis=0),
+        usable=usable,
+        diverging=diverging,
+        acceptance_sum=np.where(made, np.exp(np.minimum(log_weights, 0.0)), 0.0).sum(axis=0),
+        n_leaves=made.sum(axis=0),
+    )
+
+
+# %% [markdown]
+# ### NUTS: one draw
+#
+# The trajectory is known by its two ends (side 0 in the past, side 1 in the future), its momentum sum $\rho$, its weight $w$, and the point that it would give away. Each doubling:
+#
+# 1. a coin chooses the side to grow from; 2. the new half is grown; 3. unless it turned inside or was lost, its point replaces ours with probability $\min(1, w_{\text{new}}/w_{\text{old}})$;
+# 4. the ends are joined, and the chain goes on unless the whole has turned.
+
+
+# %%
+def nuts_step(target: Target, state: State, step_size: float, scale, max_tree_depth: int, rng):
+    """One NUTS transition of every chain; (state, acceptance, diverging, depth, saturated)."""
+    chains = len(state.position)
+    momentum = rng.standard_normal(state.position.shape)
+    energy = np.vecdot(momentum, momentum) / 2 - state.log_density  # H₀
+    ends = State(*(np.stack([part, part]) for part in state))  # (2, chains, …)
+    end_momenta = np.stack([momentum, momentum])
+    momentum_sum, log_weight = momentum.copy(), np.zeros(chains)
+    chosen = State(*(part.copy() for part in state))
+    growing, diverging = np.ones(chains, bool), np.zeros(chains, bool)
+    acceptance, n_leaves, depth = np.zeros(chains), np.zeros(chains), np.zeros(chains, int)
+    for doubling in range(max_tree_depth):
+        who = np.flatnonzero(growing)
+        if len(who) == 0:
+            break
+        side = rng.integers(0, 2, size=len(who))
+        near, far = (side, who), (1 - side, who)
+        step = (2 * side - 1)[:, None] * step_size * scale  # signed: into the past or the future
+        start = State(*(part[near] for part in ends))
+        new = grow_subtree(target, start, end_momenta[near], energy[who], step / 2, step, 2**doubling, rng)
+        depth[who] += 1
+        acceptance[who] += new.acceptance_sum
+        n_leaves[who] += new.n_leaves
+        diverging[who] |= new.diverging
+        take = new.usable & (-rng.standard_exponential(len(who)) < new.log_weight - log_weight[who])
+        for part, proposal in zip(chosen, new.proposal, strict=True):
+            part[who[take]] = proposal[take]
+        turned = is_turning(
+            end_momenta[far],
+            end_momenta[near],
+            new.first_momentum,
+            new.last_momentum,
+            momentum_sum[who],
+            new.momentum_sum,
+        )
+        for part, last in zip(ends, new.last, strict=True):
+            part[near] = last
+        end_momenta[near] = new.last_momentum
+        momentum_sum[who] += new.momentum_sum
+        log_weight[who] = np.logaddexp(log_weight[who], new.log_weight)
+        growing[who] = new.usable & ~turned
+    return chosen, acceptance / n_leaves, diverging, depth, growing
+
+
+# %% [markdown]
+# ### Warm-up, and the two samplers
+#
+# The first step size is a guess: double or halve until one leapfrog step is accepted about as often as it should be. Then dual averaging and the windows of `sampler_adaptation` take over.
+
+
+# %%
+def reasonable_step_size(target: Target, state: State, scale, rng, step_size: float = 1.0) -> float:
+    """Double or halve until the mean acceptance of one leapfrog step crosses 0.8 (Hoffman and Gelman 2014)."""
+
+    def accepts(step_size):
+        momentum = rng.standard_normal(state.position.shape)
+        energy = np.vecdot(momentum, momentum) / 2 - state.log_density
+        new, momentum = leapfrog(target, state, momentum, step_size / 2 * scale, step_size * scale)
+        log_ratio = energy - np.vecdot(momentum, momentum) / 2 + new.log_density
+        return np.nan_to_num(np.exp(np.minimum(log_ratio, 0.0))).mean() > 0.8
+
+    with np.errstate(all="ignore"):
+        factor = 2.0 if accepts(step_size) else 0.5
+        while accepts(step_size) == (factor > 1):
+            step_size *= factor
+            if not 1e-12 < step_size < 1e12:
+                raise ValueError(
+                    f"no step size works at x0: {step_size:.0e} is still "
+                    + ("accepted, so logpdf is flat and the posterior improper." if factor > 1 else "rejected; "
+                       "does gradient belong to logpdf? shared.gradients.check_gradient tells.")
+                )
+    return step_size
+
+
+def _run(step, target, x0, n_draws, n_warmup, n_chains, target_accept, step_size, rng):  # practice: keep
+    """Warm up and draw with `step(state, step_size, scale) -> (state, acceptance, diverging, depth, saturated)`."""
+    validate_number(target_accept, "target_accept", minimum=0, maximum=1, exclusive=True)
+    if step_size is not None:
+        validate_number(step_size, "step_size", minimum=0, exclusive=True)
+    state = target.start(x0)
+    scale = np.ones(x0.shape[1])
+    if step_size is None:
+        step_size = reasonable_step_size(target, state, scale, rng)
+    averaging = DualAveraging(step_size, target_accept)
+    first, ends = adaptation_windows(n_warmup)
+    window: list[np.ndarray] = []
+    for iteration in range(n_warmup):
+        state, acceptance, *_ = step(state, step_size, scale)
+        step_size = averaging.update(float(acceptance.mean()))
+        if ends and first <= iteration < ends[-1]:
+            window.append(state.position)
+        if iteration + 1 in ends:
+            scale = np.sqrt(shrunken_variance(np.stack(window)))
+            window = []
+            step_size = reasonable_step_size(target, state, scale, rng, step_size)
+            averaging.restart(step_size)
+    if n_warmup:
+        step_size = averaging.average
+    draws = np.empty((n_draws, *x0.shape))
+    records = []
+    for iteration in range(n_draws):
+        state, *record = step(state, step_size, scale)
+        draws[iteration] = state.position
+        records.append(record)
+    acceptance, diverging, depth, saturated = (np.stack(part, axis=1) for part in zip(*records, strict=True))
+    _warn(int(diverging.sum()), int(saturated.sum()), diverging.size, target_accept)
+    return _result(
+        draws,
+        acceptance.mean(),
+        float(step_size),
+        target.n_gradients,
+        inverse_metric=scale**2,
+        diverging=diverging,
+        tree_depth=depth,
+    )
+
+
+def _warn(n_divergences, n_saturated, n_draws, target_accept):  # practice: keep
+    """Say what went wrong, and what helps."""
+    if n_divergences:
+        warnings.warn(
+            f"{n_divergences} of {n_draws} draws diverged: the integrator lost the trajectory where the density bends "
+            "sharply, and the draws leave that region out. Raise target_accept (now "
+            f"{target_accept}), or reparameterize (a hierarchical scale wants the non-centered form).",
+            UserWarning,
+            stacklevel=4,
+        )
+    if n_saturated:
+        warnings.warn(
+            f"{n_saturated} of {n_draws} draws reached max_tree_depth before the trajectory turned: the draws are right "
+            "but dear. Rescale or decorrelate the parameters, or raise max_tree_depth.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+# %%
+def hmc(
+    logpdf: Callable,
+    gradient: Callable,
+    x0,
+    n_draws: int,
+    *,
+    n_warmup: int,
+    n_chains: int = 4,
+    target_accept: float = 0.8,
+    rng=None,
+    step_size: float | None = None,
+    path_length: float = np.pi,
+    vectorized: bool = False,
+) -> SamplerResult:
+    """Hamiltonian Monte Carlo with a random travel time (Duane et al. 1987, Neal 2011).
+
+    Args:
+        logpdf: log density up to a constant, at one point (dim,) → a number. gradient: its gradient, (dim,).
+        x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little to see.
+        n_warmup: draws that adapt the step size and the diagonal metric, and are thrown away.
+        target_accept: the mean acceptance probability that the step size is adapted to.
+        rng: a generator or a seed.
+        step_size: where to begin; None looks for one. With `n_warmup=0` it is kept, in the units of x.
+        path_length: longest travel time. The number of leapfrog steps of a draw, shared by the chains, is uniform on
+            1 … ⌈path_length / step_size⌉. π suits posteriors near a Gaussian; see the derivation.
+        vectorized: both functions take (k, dim) and return (k,) and (k, dim).
+
+    Raises:
+        TypeError, ValueError: arguments of the wrong kind or range, a density or gradient that is not finite at the
+            start or has the wrong shape, no workable step size.
+
+    Warns with the remedy where trajectories diverge. About path_length/(2 step_size) gradients a draw.
+    """
+    position, n_draws, n_warmup, rng = _prepare(x0, n_draws, n_warmup, n_chains, rng)
+    validate_number(path_length, "path_length", minimum=0, exclusive=True)
+    target = Target(logpdf, gradient, vectorized)
+    none = np.zeros(n_chains, int)
+
+    def step(state, step_size, scale):
+        most = min(1024, max(1, int(np.ceil(path_length / step_size))))
+        n_steps = int(rng.integers(1, most + 1))
+        return *hmc_step(target, state, step_size, scale, n_steps, rng), none, none
+
+    return _run(step, target, position, n_draws, n_warmup, n_chains, target_accept, step_size, rng)
+
+
+def nuts(
+    logpdf: Callable,
+    gradient: Callable,
+    x0,
+    n_draws: int,
+    *,
+    n_warmup: int,
+    n_chains: int = 4,
+    target_accept: float = 0.8,
+    rng=None,
+    step_size: float | None = None,
+    max_tree_depth: int = 10,
+    vectorized: bool = False,
+) -> SamplerResult:
+    """The no-U-turn sampler: multinomial, with the generalized criterion (Hoffman and Gelman 2014, Betancourt 2017).
+
+    Args:
+        logpdf: log density up to a constant, at one point (dim,) → a number. gradient: its gradient, (dim,).
+        x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little to see.
+        n_warmup: draws that adapt the step size and the diagonal metric, and are thrown away.
+        target_accept: the mean acceptance probability that the step size is adapted to; raise it against divergences.
+        rng: a generator or a seed.
+        step_size: where to begin; None looks for one. With `n_warmup=0` it is kept, in the units of x.
+        max_tree_depth: at most this many doublings a draw.
+        vectorized: both functions take (k, dim) and return (k,) and (k, dim). Several times faster for NumPy code.
+
+    Raises:
+        TypeError, ValueError: arguments of the wrong kind or range, a density or gradient that is not finite at the
+            start or has the wrong shape, no workable step size.
+
+    Warns with the remedy where trajectories diverge or reach `max_tree_depth`. Up to 2^max_tree_depth gradients a
+    draw and chain; memory for as many points.
+    """
+    position, n_draws, n_warmup, rng = _prepare(x0, n_draws, n_warmup, n_chains, rng)
+    validate_number(max_tree_depth, "max_tree_depth", minimum=1, maximum=20, integer=True)
+    target = Target(logpdf, gradient, vectorized)
+
+    def step(state, step_size, scale):
+        with np.errstate(all="ignore"):  # a lost trajectory overflows; its weight then says so
+            return nuts_step(target, state, step_size, scale, max_tree_depth, rng)
+
+    return _run(step, target, position, n_draws, n_warmup, n_chains, target_accept, step_size, rng)

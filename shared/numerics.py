@@ -1,0 +1,70 @@
+"""Small functions that are easy to write and easy to write wrongly: stable exponentials and distances."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+__all__ = ["log1mexp", "logsumexp", "sigmoid", "softmax", "softplus", "squared_distances"]
+
+
+def logsumexp(a: np.ndarray, axis: int | None = None, keepdims: bool = False) -> np.ndarray:
+    r"""$\log\sum_i e^{a_i}$ along `axis`, without overflow.
+
+    Subtracting the maximum $m$ leaves every exponent at most 0: $m + \log\sum_i e^{a_i - m}$. All entries
+    −∞ give −∞; a +∞ gives +∞. Same convention as `scipy.special.logsumexp`. O(size).
+    """
+    a = np.asarray(a)
+    largest = np.max(a, axis=axis, keepdims=True, initial=-np.inf)
+    shift = np.where(np.isfinite(largest), largest, 0.0).astype(a.dtype if a.dtype.kind == "f" else float)
+    with np.errstate(divide="ignore"):
+        result = np.log(np.sum(np.exp(a - shift), axis=axis, keepdims=True)) + shift
+    return result if keepdims else np.squeeze(result, axis=axis)
+
+
+def softmax(a: np.ndarray, axis: int = -1) -> np.ndarray:
+    r"""$e^{a_i} / \sum_j e^{a_j}$ along `axis`, without overflow: the maximum is subtracted first."""
+    exponentials = np.exp(a - np.max(a, axis=axis, keepdims=True))
+    return exponentials / exponentials.sum(axis=axis, keepdims=True)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    r"""$1/(1+e^{-x})$, exact in both tails.
+
+    $e^{-|x|}$ never overflows; the branch $e^{x}/(1+e^{x})$ serves negative $x$, so that tiny
+    probabilities keep their relative accuracy.
+    """
+    x = np.asarray(x)
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, small) / (1 + small)
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    r"""$\log(1+e^{x}) = \max(x, 0) + \log(1 + e^{-|x|})$, which neither overflows nor rounds to 0."""
+    x = np.asarray(x)
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def log1mexp(x: np.ndarray) -> np.ndarray:
+    r"""$\log(1 - e^{x})$ for $x < 0$.
+
+    Near 0 `expm1` keeps the digits, far from 0 `log1p` does; the switch is at $-\log 2$ (Mächler 2012).
+    """
+    x = np.asarray(x)
+    with np.errstate(divide="ignore"):
+        return np.where(x > -np.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
+
+
+def squared_distances(X: Float[np.ndarray, "n d"], Y: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+    r"""$\|x_i - y_j\|^2$ for all pairs by one matrix product, $\|x\|^2 + \|y\|^2 - 2x\cdot y$. O(nmd).
+
+    The formula cancels: the absolute error is about $\varepsilon(\|x\|^2 + \|y\|^2)$, so data far from the
+    origin are shifted to the mean of `Y` first, and results below 0 are set to 0.
+    """
+    center = Y.mean(axis=0, keepdims=True)
+    X, Y = X - center, Y - center
+    products = X @ Y.T
+    products *= -2
+    products += np.einsum("nd,nd->n", X, X)[:, None]
+    products += np.einsum("md,md->m", Y, Y)
+    return np.maximum(products, 0, out=products)

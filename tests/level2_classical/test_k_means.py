@@ -1,0 +1,326 @@
+"""k-means: the exercises in the order of the topic's functions, then the estimator, the reference, the failures."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.cluster import KMeans as Reference
+from sklearn.cluster import MiniBatchKMeans as MiniBatchReference
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from level2_classical import k_means
+from level2_classical.failure_modes.k_means import FAILURE_MODES
+from level2_classical.k_means import KMeans, MiniBatchKMeans, silhouette_score
+
+X = np.array([[0.0, 0.0], [0.0, 2.0], [10.0, 0.0], [10.0, 2.0], [10.0, 4.0]])
+CENTERS = np.array([[0.0, 1.0], [9.0, 1.0]])
+LABELS = np.array([0, 0, 1, 1, 1])
+
+
+@pytest.fixture
+def blobs():
+    """600 points around six centers in eight dimensions, with weights."""
+    rng = np.random.default_rng(7)
+    points = rng.normal(0, 4, (6, 8))[rng.integers(6, size=600)] + rng.standard_normal((600, 8))
+    return points, rng.uniform(0.2, 3.0, 600)
+
+
+# The functions, one by one.
+
+
+def test_scores_are_squared_distances_less_the_points_own_square():
+    expected = ((X[None] - CENTERS[:, None]) ** 2).sum(axis=2) - (X**2).sum(axis=1)
+    np.testing.assert_allclose(k_means.scores(X, CENTERS), expected, atol=1e-12)
+
+
+def test_scores_for_many_centers_have_the_same_layout():
+    centers = np.random.default_rng(0).standard_normal((k_means.ONE_HOT_LIMIT + 5, 2))
+    expected = ((X[None] - centers[:, None]) ** 2).sum(axis=2) - (X**2).sum(axis=1)
+    np.testing.assert_allclose(k_means.scores(X, centers), expected, atol=1e-10)
+
+
+def test_nearest_center_labels_each_point():
+    np.testing.assert_array_equal(k_means.nearest_center(X, CENTERS), LABELS)
+
+
+def test_nearest_center_gives_a_tie_to_the_lower_index():
+    middle = np.array([[0.0, 0.0]])
+    np.testing.assert_array_equal(k_means.nearest_center(middle, np.array([[1.0, 0.0], [-1.0, 0.0]])), [0])
+
+
+def test_sums_by_label_adds_weighted_points():
+    weight = np.array([1.0, 2.0, 1.0, 1.0, 3.0])
+    sums, mass = k_means.sums_by_label(X, weight, LABELS, 3)
+    np.testing.assert_allclose(sums, [[0, 4], [50, 14], [0, 0]])
+    np.testing.assert_allclose(mass, [3, 5, 0])
+
+
+@pytest.mark.parametrize("k", [3, k_means.ONE_HOT_LIMIT + 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_assign_and_sum_does_both_in_one_pass(blobs, k, weighted):
+    points, weight = blobs
+    centers = points[:k]
+    w = weight if weighted else None
+    labels, sums, mass = k_means.assign_and_sum(points, w, centers)
+    np.testing.assert_array_equal(labels, k_means.nearest_center(points, centers))
+    one_hot = np.eye(k)[labels] * (weight if weighted else np.ones(len(points)))[:, None]
+    np.testing.assert_allclose(sums, one_hot.T @ points, atol=1e-9)
+    np.testing.assert_allclose(mass, one_hot.sum(axis=0))
+
+
+def test_assign_and_sum_counts_a_tied_point_once():
+    labels, _, mass = k_means.assign_and_sum(np.zeros((1, 1)), None, np.array([[1.0], [-1.0]]))
+    assert (labels[0], mass.sum()) == (0, 1), "a point between two centers belongs to the first, once"
+
+
+def test_inertia_is_the_weighted_sum_of_squared_distances():
+    assert k_means.inertia_of(X, None, CENTERS, LABELS) == pytest.approx(1 + 1 + 2 + 2 + 10)
+    weight = np.array([1.0, 1.0, 1.0, 1.0, 0.5])
+    assert k_means.inertia_of(X, weight, CENTERS, LABELS) == pytest.approx(1 + 1 + 2 + 2 + 5)
+
+
+def test_update_centers_takes_weighted_means():
+    sums, mass = np.array([[0.0, 4.0], [50.0, 14.0]]), np.array([3.0, 5.0])
+    moved = k_means.update_centers(X, None, CENTERS, LABELS, sums, mass)
+    np.testing.assert_allclose(moved, [[0, 4 / 3], [10, 2.8]])
+
+
+def test_update_centers_restarts_an_empty_cluster_at_the_farthest_point():
+    centers = np.array([[5.0, 1.0], [99.0, 99.0]])
+    labels = np.zeros(5, dtype=int)
+    moved = k_means.update_centers(
+        X, None, centers, labels, np.array([[30.0, 8.0], [0.0, 0.0]]), np.array([5.0, 0.0])
+    )
+    np.testing.assert_allclose(moved[1], [10, 4], err_msg="the farthest point is (10, 4)")
+    np.testing.assert_allclose(moved[0], [5, 1], err_msg="the point was taken away from its old cluster")
+
+
+@pytest.mark.parametrize("algorithm", ["lloyd", "elkan"])
+def test_iterations_end_at_a_fixed_point(blobs, algorithm):
+    points, weight = blobs
+    run = getattr(k_means, algorithm)(points, weight, points[:6])
+    assert run.converged
+    labels, sums, mass = k_means.assign_and_sum(points, weight, run.centers)
+    np.testing.assert_array_equal(labels, run.labels)
+    np.testing.assert_allclose(sums / mass[:, None], run.centers, atol=1e-9)
+
+
+def test_lloyd_never_raises_the_inertia(blobs):
+    points, weight = blobs
+    inertia = [k_means.lloyd(points, weight, points[:6], max_iter=m).inertia for m in range(1, 12)]
+    assert all(later <= earlier * (1 + 1e-12) for earlier, later in zip(inertia, inertia[1:], strict=False))
+
+
+def test_elkan_labels_bring_stale_labels_up_to_date(blobs):
+    points, _ = blobs
+    centers = points[:6]
+    labels = np.zeros(len(points), dtype=np.int32)
+    upper, lower = np.full(len(points), np.inf), np.zeros((len(points), 6))
+    k_means.elkan_labels(points, centers, labels, upper, lower)
+    distance = np.sqrt(((points[:, None] - centers) ** 2).sum(axis=2))
+    np.testing.assert_array_equal(labels, distance.argmin(axis=1))
+    np.testing.assert_allclose(upper, distance.min(axis=1), atol=1e-12)
+    assert np.all(lower <= distance + 1e-12), "a lower bound must not exceed the distance"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 9))
+def test_lloyd_and_elkan_walk_the_same_path_even_through_ties(seed, k):
+    rng = np.random.default_rng(seed)
+    grid = rng.integers(0, 4, (60, 2)).astype(float)  # a grid is full of points between two centers
+    start = grid[rng.choice(60, k, replace=False)]
+    a, b = k_means.lloyd(grid, None, start), k_means.elkan(grid, None, start)
+    np.testing.assert_array_equal(a.labels, b.labels)
+    assert a.n_iter == b.n_iter
+
+
+def test_k_means_plus_plus_chooses_far_points():
+    far = np.array([[0.0], [0.1], [100.0], [100.1], [200.0]])
+    for seed in range(20):
+        centers = k_means.k_means_plus_plus(far, None, 3, np.random.default_rng(seed))
+        assert set(np.round(centers[:, 0] / 100)) == {0, 1, 2}, "one center for each far group"
+
+
+def test_k_means_plus_plus_never_chooses_a_point_without_weight(blobs):
+    points, weight = blobs
+    weight = weight * (np.arange(len(points)) < 50)
+    chosen = k_means.k_means_plus_plus(points, weight, 8, np.random.default_rng(0))
+    assert all((points[:50] == center).all(axis=1).any() for center in chosen)
+
+
+def test_k_means_plus_plus_is_as_good_a_start_as_the_references(blobs):
+    from sklearn.cluster import kmeans_plusplus
+
+    points, _ = blobs
+    ours, theirs = np.empty(60), np.empty(60)
+    for seed in range(60):
+        start = k_means.k_means_plus_plus(points, None, 6, np.random.default_rng(seed))
+        other, _ = kmeans_plusplus(points, 6, random_state=seed)
+        ours[seed] = k_means.inertia_of(points, None, start, k_means.nearest_center(points, start))
+        theirs[seed] = k_means.inertia_of(points, None, other, k_means.nearest_center(points, other))
+    error = np.hypot(ours.std(), theirs.std()) / np.sqrt(60)
+    assert abs(ours.mean() - theirs.mean()) < 4 * error, "mean inertia of the starts, within 4 standard errors"
+
+
+def test_initial_centers_understands_every_form(blobs):
+    points, weight = blobs
+    rng = np.random.default_rng(0)
+    for init in ("k-means++", "random", points[:4], lambda X, k, random_state: X[:k]):
+        centers = k_means.initial_centers(init, points, weight, 4, rng)
+        assert centers.shape == (4, 8)
+        assert all(np.isclose(points, c).all(axis=1).any() for c in centers), f"init={init!r} left the data"
+
+
+def test_mini_batch_step_keeps_each_center_at_the_mean_of_its_past(blobs):
+    points, weight = blobs
+    centers, mass = points[:3].copy(), np.zeros(3)
+    total, past = np.zeros((3, 8)), np.zeros(3)
+    for rows in (slice(0, 200), slice(200, 400)):
+        labels = k_means.nearest_center(points[rows], centers)
+        before = k_means.inertia_of(points[rows], weight[rows], centers, labels)
+        assert k_means.mini_batch_step(points[rows], weight[rows], centers, mass) == pytest.approx(before)
+        sums, batch = k_means.sums_by_label(points[rows], weight[rows], labels, 3)
+        total, past = total + sums, past + batch
+    np.testing.assert_allclose(centers, total / past[:, None])
+    np.testing.assert_allclose(mass, past)
+
+
+def test_reassign_small_moves_only_starved_centers(blobs):
+    points, _ = blobs
+    centers, mass = np.zeros((3, 8)), np.array([100.0, 0.1, 50.0])
+    k_means.reassign_small(points, centers, mass, 0.01, np.random.default_rng(0))
+    assert (points == centers[1]).all(axis=1).any(), "the starved center must restart on a point"
+    assert not centers[0].any() and not centers[2].any(), "the others stay"
+    np.testing.assert_allclose(mass, [100, 50, 50])
+
+
+# The estimators.
+
+
+@pytest.mark.parametrize("algorithm", ["lloyd", "elkan"])
+def test_same_start_gives_scikit_learns_answer(blobs, algorithm):
+    points, weight = blobs
+    options = {"init": points[:5], "n_init": 1, "algorithm": algorithm}
+    ours = KMeans(5, **options).fit(points, sample_weight=weight)
+    theirs = Reference(5, **options).fit(points, sample_weight=weight)
+    np.testing.assert_array_equal(ours.labels_, theirs.labels_)
+    np.testing.assert_allclose(ours.cluster_centers_, theirs.cluster_centers_, rtol=1e-9, atol=1e-12)
+    assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-9)
+    assert ours.score(points) == pytest.approx(theirs.score(points), rel=1e-9)
+    np.testing.assert_allclose(ours.transform(points), theirs.transform(points), rtol=1e-7)
+
+
+def test_predict_on_training_data_gives_the_labels(blobs):
+    model = KMeans(6, random_state=0).fit(blobs[0])
+    np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_)
+
+
+def test_more_starts_never_end_worse(blobs):
+    one, many = (KMeans(6, init="random", n_init=n, random_state=3).fit(blobs[0]).inertia_ for n in (1, 8))
+    assert many <= one
+
+
+def test_doubled_weight_is_a_doubled_point(blobs):
+    points, _ = blobs
+    weight = 1.0 + (np.arange(len(points)) % 3 == 0)
+    doubled = np.vstack([points, points[weight == 2]])
+    a = KMeans(4, init=points[:4]).fit(points, sample_weight=weight)
+    b = KMeans(4, init=points[:4]).fit(doubled)
+    np.testing.assert_allclose(a.cluster_centers_, b.cluster_centers_, atol=1e-4)
+
+
+def test_float32_stays_float32(blobs):
+    model = KMeans(3, random_state=0).fit(blobs[0].astype(np.float32))
+    assert model.cluster_centers_.dtype == np.float32 and model.transform(blobs[0]).dtype == np.float32
+
+
+def test_mini_batches_come_close_to_full_batches(blobs):
+    full = KMeans(6, n_init=5, random_state=0).fit(blobs[0]).inertia_
+    mini = MiniBatchKMeans(6, batch_size=100, n_init=5, random_state=0).fit(blobs[0])
+    assert full <= mini.inertia_ < 1.15 * full
+    assert mini.n_steps_ >= 2
+
+
+def test_partial_fit_continues(blobs):
+    model = MiniBatchKMeans(6, random_state=0)
+    model.partial_fit(blobs[0][:100])
+    first = model.cluster_centers_.copy()
+    model.partial_fit(blobs[0][100:])
+    assert model.n_steps_ == 2 and not np.array_equal(first, model.cluster_centers_)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "precomputed"])
+def test_silhouette_equals_scikit_learns(blobs, metric):
+    from sklearn.metrics import pairwise_distances
+    from sklearn.metrics import silhouette_score as reference
+
+    points, _ = blobs
+    labels = KMeans(5, random_state=0).fit(points).labels_.astype(str)
+    labels[0] = "alone"
+    data = pairwise_distances(points) if metric == "precomputed" else points
+    assert silhouette_score(data, labels, metric=metric) == pytest.approx(
+        reference(data, labels, metric=metric), abs=1e-8
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_clusters": 0}, "n_clusters must be an integer in"),
+        ({"n_clusters": 6}, "n_samples=5 should be >= n_clusters=6"),
+        ({"n_clusters": 2, "init": "best"}, "init must be one of 'k-means\\+\\+', 'random'; got 'best'"),
+        ({"n_clusters": 2, "init": np.zeros((3, 2))}, r"init must have one row for each cluster.*got \(3, 2\)"),
+        ({"n_clusters": 2, "algorithm": "hamerly"}, "algorithm must be one of 'lloyd', 'elkan'"),
+        ({"n_clusters": 2, "tol": -1}, "tol must be a number in"),
+        ({"n_clusters": 2, "n_init": "some"}, "n_init must be one of 'auto'"),
+        ({"n_clusters": 2, "max_iter": 0}, "max_iter must be an integer in"),
+    ],
+)
+def test_bad_parameters_are_named(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        KMeans(**parameters).fit(X)
+
+
+def test_bad_silhouette_labels_are_named():
+    with pytest.raises(ValueError, match="2 to n_samples - 1 = 4 distinct values, got 1"):
+        silhouette_score(X, [0] * 5)
+
+
+def test_stopping_early_warns_and_names_the_remedy(blobs):
+    with pytest.warns(UserWarning, match="raise max_iter or tol"):
+        KMeans(6, max_iter=1, tol=0, random_state=0).fit(blobs[0])
+
+
+def test_duplicate_points_warn():
+    with pytest.warns(UserWarning, match="distinct clusters .1. found smaller than n_clusters .2."):
+        KMeans(2, random_state=0).fit(np.ones((5, 2)))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "mirrored"),
+    [(KMeans(), Reference()), (MiniBatchKMeans(), MiniBatchReference())],
+    ids=["KMeans", "MiniBatchKMeans"],
+)
+def test_passes_every_check_that_the_mirrored_class_passes(failed_checks, estimator, mirrored):
+    failed, excused = failed_checks(estimator), failed_checks(mirrored)
+    assert not {name: message for name, message in failed.items() if name not in excused}
+
+
+def test_works_in_pipeline_clone_and_grid_search(blobs):
+    pipeline = make_pipeline(StandardScaler(), KMeans(random_state=0))
+    search = GridSearchCV(clone(pipeline), {"kmeans__n_clusters": [2, 6]}, cv=3).fit(blobs[0])
+    assert search.best_params_ == {"kmeans__n_clusters": 6}
+
+
+def test_agrees_with_the_reference(agreements):
+    disagreeing = [agreement for agreement in agreements if not agreement.agrees]
+    assert not disagreeing, disagreeing
+
+
+@pytest.mark.parametrize("name", [mode.name for mode in FAILURE_MODES])
+def test_breaks_and_mends(verdicts, name):
+    assert verdicts[name].breaks.verdict == "holds", verdicts[name].breaks
+    assert verdicts[name].remedy.verdict == "holds", verdicts[name].remedy
