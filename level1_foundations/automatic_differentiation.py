@@ -11,553 +11,798 @@
 # ---
 # %% [markdown]
 # # Automatic differentiation
+#
+# ## 1. Select
+#
+# **The question.** Given a program that computes a number from a million numbers, how do we get all million derivatives, exact to rounding, for
+# the price of a few runs of the program?
+#
+# **Builds on** the chain rule, and on NumPy. **Carries** every network of Levels 3 to 6.
+#
+# **Mirrors** `torch`: `Tensor`, its methods, `torch.*` and `torch.nn.functional.*` by name, and of JAX the transformations `grad`, `vjp`, `jvp`.
+#
+# **Sources.** R. E. Wengert, *A simple automatic derivative evaluation program* (1964), for the forward mode; S. Linnainmaa, *Taylor expansion of the
+# accumulated rounding error* (1976), for the reverse mode; A. Griewank and A. Walther, *Evaluating Derivatives* (2nd ed. 2008), chapters 3 and 12, for cost and
+# checkpoints; B. Pearlmutter, *Fast exact multiplication by the Hessian* (1994).
+#
+# | symbol | meaning | shape |
+# |---|---|---|
+# | $L$ | the number at the end | `()` |
+# | $x, y$ | input and output of one operation | any |
+# | $\bar y = \partial L / \partial y$ | the gradient that arrives at $y$; `g` in the code | as $y$ |
+# | $\dot x$ | a direction in which $x$ moves; `tangent` | as $x$ |
+#
+# The code is in five files. This one has the walk, the first operations, and what is built of them. Beside it stand the
+# tape ([tensor](tensor.py)) and more operations of the same form: [elementwise](tensor_elementwise.py), [reductions and
+# products](tensor_reductions.py), [shapes and indices](tensor_indexing.py), [layers and losses](tensor_networks.py).
+
+# %% [markdown]
+# ## 2. Derive
+#
+# **A program is a chain of operations.** Running it computes $y_k = f_k(y_{k-1})$ for $k = 1, \dots, n$, from $y_0 = x$ to the number $L = y_n$. By the chain rule
+# the derivative is a product of Jacobians,
+#
+# $$ \frac{\partial L}{\partial x} = J_n\, J_{n-1} \cdots J_1, \qquad J_k = \frac{\partial f_k}{\partial y_{k-1}} . $$
+#
+# **The order of multiplication is the whole difference.** From the right, $\dot y_k = J_k\, \dot y_{k-1}$ carries one direction $\dot x$ forward, along with the values:
+# one run tells how $L$ moves when $x$ moves along $\dot x$. For all $d$ directions it takes $d$ runs. From the left,
+#
+# $$ \bar y_{k-1} = J_k^\top\, \bar y_k , \qquad \bar y_n = 1, $$
+#
+# carries the one row $\partial L / \partial y_k$ backward, and ends with all $d$ derivatives after one run. No Jacobian is ever formed: each operation
+# brings a *rule* that applies $J^\top$ to a vector. For an elementwise $y = f(x)$, $J$ is diagonal and the rule is $\bar x = f'(x) \odot \bar y$. For $Y = A B$, let $A$ move by $dA$: then
+#
+# $$ dL = \langle \bar Y, dA\, B \rangle = \operatorname{tr}(\bar Y^\top dA\, B) = \operatorname{tr}(B \bar Y^\top dA) = \langle \bar Y B^\top, dA \rangle
+# \quad\Longrightarrow\quad \bar A = \bar Y B^\top, \quad \bar B = A^\top \bar Y . $$
+#
+# **Copies and sums are each other's transpose.** If a value is used twice, $L$ moves through both uses, so the gradients *add*. Broadcasting is a copy along an axis;
+# its transpose is the sum over that axis. The transpose of a sum is a copy.
+#
+# **From chains to graphs.** Programs branch, so operations form a directed graph without cycles. The gradient of a value is complete once *all* operations that used
+# it have sent theirs. Number the operations in the order in which they ran: users have higher numbers than what they use. Hence this walk is right:
+# take the pending operation with the highest number, apply its rules, add the results to the gradients of its inputs, repeat. It needs a
+# priority queue and no recursion, however deep the graph.
+#
+# **Cost.** A rule costs about as much as its operation for each input, so $\nabla L$ costs a small multiple of $L$ (two to three runs for matrix products),
+# whatever $d$ is: the *cheap gradient principle*. The price is memory: rules need values of the forward run ($B$ above), so memory grows with the number of operations, where the forward mode needs none.
+# A *checkpoint* keeps only the input of a segment and runs it again when its gradients are due. With $\sqrt n$ segments, $2 \sqrt n$ values are alive instead of $n$, for one more forward run.
+#
+# **Derivatives of derivatives.** If the rules are themselves made of recorded operations, the backward walk leaves a graph too, and can be differentiated. Two uses:
+#
+# - *Hessian times vector.* $H v = \nabla_x \langle \nabla L(x), v \rangle$: two walks, no Hessian.
+# - *The forward mode from the reverse mode.* $u \mapsto J^\top u$ is linear in $u$, and the transposed rule of that linear map, again a walk backward, is $J \dot x$.
+#
+# **Assumptions.** Every operation is differentiable where it is evaluated; at corners ($|x|$ at 0) a subgradient is chosen, torch's. The derivative is that of the
+# program as it ran: of the branch taken, of the rounding-free formula.
+
+# %% [markdown]
+# ## 3. Implement
 
 # %%
 from __future__ import annotations
 
-import functools
+import contextlib
 import heapq
-import itertools
-import sys
-import threading
+import math
 
 import numpy as np
 
-# The operations in the files beside this one import this module by its full name, also while it runs as a script.
-sys.modules.setdefault("level1_foundations.automatic_differentiation", sys.modules[__name__])
+from level1_foundations.tensor import (
+    Node,
+    PartialGradient,
+    Tensor,
+    as_array,
+    as_tensor,
+    enable_grad,
+    floating,
+    is_grad_enabled,
+    mode,
+    new_tensor,
+    no_grad,
+    operands,
+    record,
+    record_view,
+    set_grad_enabled,
+    tensor,
+)
+from level1_foundations.tensor_elementwise import (
+    abs,
+    clamp,
+    clip,
+    cos,
+    div,
+    divide,
+    eq,
+    erf,
+    expm1,
+    floor,
+    gate,
+    ge,
+    gelu,
+    gt,
+    isnan,
+    le,
+    leaky_relu,
+    log,
+    log1p,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    lt,
+    masked_fill,
+    maximum,
+    minimum,
+    ne,
+    neg,
+    negative,
+    pow,
+    reciprocal,
+    rsqrt,
+    sigmoid,
+    sign,
+    silu,
+    sin,
+    softplus,
+    sqrt,
+    square,
+    sub,
+    subtract,
+    to,
+    true_divide,
+    where,
+)
+from level1_foundations.tensor_indexing import (
+    arange,
+    cat,
+    clone,
+    concatenate,
+    eye,
+    flatten,
+    flip,
+    full,
+    gather,
+    index,
+    index_select,
+    ones,
+    ones_like,
+    pad,
+    permute,
+    scatter_add,
+    split,
+    squeeze,
+    stack,
+    swapaxes,
+    transpose,
+    tril,
+    triu,
+    unbind,
+    unfold,
+    unsqueeze,
+    zeros,
+    zeros_like,
+)
+from level1_foundations.tensor_networks import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    embedding,
+    layer_norm,
+    linear,
+    mse_loss,
+)
+from level1_foundations.tensor_reductions import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    cumsum,
+    einsum,
+    log_softmax,
+    logsumexp,
+    max,
+    mean,
+    min,
+    norm,
+    prod,
+    softmax,
+    sort,
+    std,
+    var,
+)
+
+# %% [markdown]
+# ### An operation and its rule
+#
+# Every operation has the same form: compute the value with NumPy, then tell `record` the inputs, one rule for each, and what the rules need. A rule gets $\bar y$ (as `g`) and the saved tensors, and
+# returns $\bar x$. Rules are written in tensor operations, so that the walk itself can be recorded.
+#
+# $$ y = a + b: \quad \bar a = \bar y, \ \bar b = \bar y \qquad\qquad y = a \odot b: \quad \bar a = \bar y \odot b, \ \bar b = \bar y \odot a $$
+#
+# (Where $a$ was broadcast, the walk sums $\bar a$ back to the shape of $a$.)
+
+
+# %%
+def add(input, other):
+    """$y = a + b$, elementwise with broadcasting."""
+    a, b = operands(input, other)
+    return record(a.array + b.array, (a, b), (lambda g: g, lambda g: g))
+
+
+def multiply(input, other):
+    """$y = a \\odot b$, elementwise with broadcasting."""
+    a, b = operands(input, other)
+    saved = (a if b.requires_grad else None, b if a.requires_grad else None)  # what no rule needs is not kept
+    return record(a.array * b.array, (a, b), (lambda g, a, b: g * b, lambda g, a, b: g * a), saved)
 
 
 # %% [markdown]
-# ### The graph
-
-# %%
-class GradientMode(threading.local):
-    """Whether operations are recorded, per thread; `frame` collects what a checkpoint must not keep."""
-
-    enabled = True
-    frame = None
-
-
-mode = GradientMode()
-creation_numbers = itertools.count()
-SECOND_BACKWARD = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-    "already been freed). Saved values of the graph are freed when you call .backward(). Specify "
-    "retain_graph=True if you need to backward through the graph a second time."
-)
-
-
-class set_grad_enabled:
-    """Record operations (`True`) or not (`False`); a context manager, and a decorator through its children."""
-
-    def __init__(self, enabled):  # practice: keep
-        self.enabled = enabled
-
-    def __enter__(self):  # practice: keep
-        self.previous, mode.enabled = mode.enabled, self.enabled
-
-    def __exit__(self, *error):  # practice: keep
-        mode.enabled = self.previous
-
-    def __call__(self, function):  # practice: keep
-        @functools.wraps(function)
-        def wrapped(*args, **kwargs):
-            with set_grad_enabled(self.enabled):
-                return function(*args, **kwargs)
-
-        return wrapped
-
-
-class no_grad(set_grad_enabled):
-    """Inside `with no_grad():`, or in a function decorated with `@no_grad()`, nothing is recorded."""
-
-    def __init__(self):  # practice: keep
-        super().__init__(False)
-
-
-class enable_grad(set_grad_enabled):
-    """Inside `with enable_grad():`, also within `no_grad`, operations are recorded."""
-
-    def __init__(self):  # practice: keep
-        super().__init__(True)
-
-
-def is_grad_enabled():  # practice: keep
-    """Whether operations are recorded in this thread now."""
-    return mode.enabled
+# Elementwise functions whose derivative is a function of the *result* save the result alone:
+#
+# $$ y = e^x: \ \bar x = \bar y \odot y \qquad y = \tanh x: \ \bar x = \bar y \odot (1 - y^2) \qquad y = \max(x, 0): \ \bar x = \bar y \ \text{where}\ y > 0 $$
 
 
 # %%
-class Node:
-    """One recorded operation: to whom its gradient goes, by which rules, and what the rules need."""
-
-    __slots__ = (
-        "number", "edges", "rules", "saved", "versions", "shape", "dtype", "retained", "__weakref__"
-    )  # fmt: skip
-
-    def __init__(self, output, inputs, rules, saved):  # practice: keep
-        self.number = next(creation_numbers)
-        self.edges = tuple([(x.grad_fn or x) if x.requires_grad else None for x in inputs])
-        self.rules = rules
-        self.saved = saved
-        self.versions = [x.version[0] if x is not None else 0 for x in saved]
-        self.shape, self.dtype = output.array.shape, output.array.dtype
-        self.retained = None
-
-    def __repr__(self):
-        return f"<{self.rules[0].__qualname__.split('.')[0] if self.rules else 'freed'} backward>"
+def exp(input):
+    """$y = e^x$."""
+    x = floating(input)
+    return record(np.exp(x.array), (x,), (lambda g, y: g * y,), saves_output=True)
 
 
-def record(array, inputs, rules, saved=(), save_output=False):  # practice: keep
-    """The result of an operation, as a tensor that remembers how to send gradients back to `inputs`."""
-    output = new_tensor(array)
-    if mode.enabled:
-        for x in inputs:
-            if x.requires_grad:
-                break
-        else:
-            return output
-        if save_output:
-            alias = new_tensor(output.array)  # a tensor without the node: no reference cycle
-            alias.version = output.version
-            saved = (*saved, alias)
-        output.requires_grad = True
-        output.grad_fn = Node(output, inputs, rules, saved)
-        if save_output:
-            alias.grad_fn = None
-    return output
+def tanh(input):
+    """$y = \\tanh x$."""
+    x = floating(input)
+    return record(np.tanh(x.array), (x,), (lambda g, y: g * (1.0 - y * y),), saves_output=True)
+
+
+def relu(input):
+    """$y = \\max(x, 0)$; the slope at 0 is 0."""
+    x = as_tensor(input)
+    return record(np.maximum(x.array, 0), (x,), (lambda g, y: gate(g, y > 0),), saves_output=True)
+
+
+# %% [markdown]
+# Sums and copies, each the other's transpose; and a reshape, undone by a reshape:
 
 
 # %%
-class Tensor:
-    """A NumPy array that remembers the operation it came from."""
-
-    __slots__ = ("array", "grad", "requires_grad", "grad_fn", "version", "__weakref__")
-    __array_ufunc__ = None
-
-    def __init__(self, data, requires_grad=False):  # practice: keep
-        self.array = as_array(data)
-        self.grad = None
-        self.grad_fn = None
-        self.requires_grad = False
-        self.version = [0]
-        if requires_grad:
-            self.requires_grad_()
-
-    @property
-    def shape(self):  # practice: keep
-        return self.array.shape
-
-    @property
-    def dtype(self):  # practice: keep
-        return self.array.dtype
-
-    @property
-    def ndim(self):  # practice: keep
-        return self.array.ndim
-
-    @property
-    def is_leaf(self):  # practice: keep
-        return self.grad_fn is None
-
-    @property
-    def data(self):  # practice: keep
-        return new_tensor(self.array)
-
-    @data.setter
-    def data(self, value):  # practice: keep
-        self.array = as_array(value)
-        self.version[0] += 1
-
-    def size(self, dim=None):  # practice: keep
-        return self.array.shape if dim is None else self.array.shape[dim]
-
-    def numel(self):  # practice: keep
-        return self.array.size
-
-    def __len__(self):  # practice: keep
-        if self.array.ndim == 0:
-            raise TypeError("len() of a 0-d tensor")
-        return len(self.array)
-
-    def item(self):  # practice: keep
-        if self.array.size != 1:
-            raise RuntimeError(f"a Tensor with {self.array.size} elements cannot be converted to Scalar")
-        return self.array.item()
-
-    def tolist(self):  # practice: keep
-        return self.array.tolist()
-
-    def detach(self):  # practice: keep
-        result = new_tensor(self.array)
-        result.version = self.version
-        return result
-
-    def numpy(self):  # practice: keep
-        if self.requires_grad:
-            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-        return self.array
-
-    def requires_grad_(self, requires_grad=True):  # practice: keep
-        if requires_grad and self.array.dtype.kind != "f":
-            raise RuntimeError(f"only tensors of floating point dtype can require gradients, got {self.array.dtype}")
-        if self.grad_fn is not None and not requires_grad:
-            raise RuntimeError("you can only change requires_grad flags of leaf variables; use .detach()")
-        self.requires_grad = requires_grad
-        return self
-
-    def retain_grad(self):  # practice: keep
-        import weakref
-
-        if not self.requires_grad:
-            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        if self.grad_fn is not None:
-            self.grad_fn.retained = weakref.ref(self)
-
-    def backward(self, gradient=None, retain_graph=None, create_graph=False):  # practice: keep
-        backward(self, gradient, retain_graph, create_graph)
-
-    def __float__(self):  # practice: keep
-        return float(self.item())
-
-    def __int__(self):  # practice: keep
-        return int(self.item())
-
-    def __bool__(self):  # practice: keep
-        if self.array.size != 1:
-            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-        return bool(self.array)
-
-    def __repr__(self):
-        text = np.array2string(self.array, precision=4, separator=", ", prefix="tensor(")
-        dtype = "" if self.array.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.array.dtype}"
-        origin = f", grad_fn={self.grad_fn}" if self.grad_fn else ", requires_grad=True" * self.requires_grad
-        return f"tensor({text}{dtype}{origin})"
+def sum(input, dim=None, keepdim=False):
+    """$y = \\sum_i x_i$ over the axes `dim` (all if `None`): every $\\bar x_i = \\bar y$."""
+    x = as_tensor(input)
+    axes = (tuple(dim) or None) if isinstance(dim, (tuple, list)) else dim
+    y = x.array.sum(axis=axes, keepdims=keepdim)
+    shape = x.array.shape
+    axes = range(len(shape)) if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    axes = {axis % len(shape) for axis in axes} if shape else ()
+    kept = tuple([1 if i in axes else n for i, n in enumerate(shape)])
+    return record(y, (x,), (lambda g: broadcast_to(reshape(g, kept), shape),))
 
 
-def as_array(data):  # practice: keep
-    if isinstance(data, Tensor):
-        return data.array
-    return data if isinstance(data, np.ndarray) else tensor(data).array
+def broadcast_to(input, *shape):
+    """$x$ copied along axes of length one, or new leading axes, to `shape`; the walk sums the copies' gradients."""
+    x = as_tensor(input)
+    shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    added = len(shape) - x.ndim
+    shape = tuple([x.shape[i - added] if n == -1 and i >= added else n for i, n in enumerate(shape)])
+    return record_view(np.broadcast_to(x.array, shape), x, lambda g: g)
 
 
-def new_tensor(array, allocate=object.__new__):  # practice: keep
-    """A tensor around `array`, unchecked: the fast way in, used by every operation."""
-    result = allocate(Tensor)
-    result.array = array if type(array) is np.ndarray else np.asarray(array)
-    result.grad = result.grad_fn = None
-    result.requires_grad = False
-    result.version = [0]
-    return result
+def reshape(input, *shape):
+    """The same elements, in the same order, in another shape."""
+    x = as_tensor(input)
+    shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    before = x.array.shape
+    return record_view(x.array.reshape(shape), x, lambda g: reshape(g, before))
 
 
-def tensor(data, dtype=None, requires_grad=False):  # practice: keep
-    """A tensor with a copy of `data`: Python floats become float32, arrays keep their type."""
-    if isinstance(data, Tensor):
-        data = data.array
-    array = np.array(data)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"data must be real numbers, got {array.dtype}")
-    if dtype is None and array.dtype == np.float64 and not holds_numpy(data):
-        dtype = np.float32
-    result = new_tensor(array.astype(dtype, copy=False) if dtype is not None else array)
-    return result.requires_grad_() if requires_grad else result
+# %% [markdown]
+# The matrix product, with the rule derived above: $\bar A = \bar Y B^\top$, $\bar B = A^\top \bar Y$. Stacks of matrices broadcast over
+# their leading axes; a stack times one matrix is a single product of all rows.
 
 
-def holds_numpy(data):  # practice: keep
-    while isinstance(data, (list, tuple)) and len(data):
-        data = data[0]
-    return isinstance(data, (np.ndarray, np.generic, Tensor))
+# %%
+def matmul(input, other):
+    """$Y = A B$ over the last two axes, as `numpy.matmul`: vectors are rows on the left, columns on the right."""
+    a, b = operands(input, other)
+    if a.ndim == 0 or b.ndim == 0:
+        raise RuntimeError(f"both arguments to matmul need at least one axis, got {a.ndim} and {b.ndim}")
+    if a.ndim == 1:
+        y = matmul(reshape(a, 1, a.shape[0]), b)  # (..., 1, m) or (1,)
+        return reshape(y, y.shape[:-2] + y.shape[-1:]) if b.ndim > 1 else reshape(y, ())
+    if b.ndim == 1:
+        y = matmul(a, reshape(b, b.shape[0], 1))
+        return reshape(y, y.shape[:-1])
+    if a.ndim > 2 and b.ndim == 2:
+        y = matmul(reshape(a, math.prod(a.shape[:-1]), a.shape[-1]), b)
+        return reshape(y, *a.shape[:-1], b.shape[-1])
+    saved = (a if b.requires_grad else None, b if a.requires_grad else None)
+    return record(
+        a.array @ b.array,  # (..., n, k) @ (..., k, m) -> (..., n, m)
+        (a, b),
+        (lambda g, a, b: g @ b.transpose(-1, -2), lambda g, a, b: a.transpose(-1, -2) @ g),
+        saved,
+    )
 
 
-def as_tensor(data):  # practice: keep
-    """`data` itself if it is a tensor, else a tensor around it (arrays are not copied)."""
-    return data if isinstance(data, Tensor) else Tensor(data)
-
-
-CATEGORY = {"b": 0, "i": 1, "u": 1, "f": 2}
-
-
-def operands(a, b):  # practice: keep
-    """Two operands as tensors of one type, by torch's promotion: a Python number or a 0-d tensor never widens."""
-    if isinstance(a, Tensor):
-        if not isinstance(b, Tensor):
-            b = as_operand(b, a)
-    elif isinstance(b, Tensor):
-        a = as_operand(a, b)
-    else:
-        a, b = as_tensor(a), as_tensor(b)
-    first, second = a.array.dtype, b.array.dtype
-    if first is second or first == second:
-        return a, b
-    dtype = result_type(a.array, b.array)
-    return to(a, dtype), to(b, dtype)
-
-
-def as_operand(value, other):  # practice: keep
-    if isinstance(value, (bool, int, float, np.generic)):
-        kind = np.asarray(value).dtype.kind
-        dtype = other.array.dtype
-        if CATEGORY[kind] > CATEGORY[dtype.kind]:
-            dtype = np.dtype(np.float32) if kind == "f" else np.dtype(np.int64)
-        return new_tensor(np.asarray(value, dtype=dtype))
-    return as_tensor(value)
-
-
-def result_type(a, b):  # practice: keep
-    first, second = CATEGORY[a.dtype.kind], CATEGORY[b.dtype.kind]
-    if first != second:
-        return a.dtype if first > second else b.dtype
-    if (a.ndim == 0) != (b.ndim == 0):
-        return b.dtype if a.ndim == 0 else a.dtype
-    return np.promote_types(a.dtype, b.dtype)
-
+# %%
+Tensor.__add__ = Tensor.__radd__ = Tensor.add = add
+Tensor.__mul__ = Tensor.__rmul__ = Tensor.mul = multiply
+Tensor.__matmul__ = Tensor.matmul = matmul
+Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
+Tensor.exp, Tensor.tanh, Tensor.relu, Tensor.sum = exp, tanh, relu, sum
+Tensor.broadcast_to = Tensor.expand = broadcast_to
+Tensor.reshape = Tensor.view = reshape
+mul = multiply
 
 # %% [markdown]
 # ### The walk
+#
+# The transpose of broadcasting comes first: sum over the axes that were added or repeated.
+
 
 # %%
 def unbroadcast(g, shape):
-    """The adjoint of broadcasting: sum over the axes that were repeated."""
+    """`g` summed to `shape`, from which it had been broadcast."""
     added = g.ndim - len(shape)
-    repeated = tuple(i for i, n in enumerate(g.shape) if i < added or (shape[i - added] == 1 and n != 1))
+    repeated = tuple([i for i, n in enumerate(g.shape) if i < added or (shape[i - added] == 1 and n != 1)])
     return reshape(sum(g, repeated), shape) if repeated else reshape(g, shape)
 
 
-def backward(root, gradient=None, retain_graph=None, create_graph=False):
-    """Add the derivative of `root` to the `.grad` of every leaf that it depends on."""
+# %% [markdown]
+# The gradient at the end of the walk is $\bar y_n = 1$ for a number; a tensor needs to be told its $\bar y_n$.
+
+
+# %%
+def seed_gradient(root, gradient=None):
+    """The gradient that the walk begins with, checked against `root`."""
     if not root.requires_grad:
         raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
-    propagate(root, seed_gradient(root, gradient), retain_graph=retain_graph, create_graph=create_graph)
-
-
-def seed_gradient(root, gradient):
     if gradient is None:
         if root.array.size != 1:
-            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            raise RuntimeError(
+                f"grad can be implicitly created only for scalar outputs; this one has shape {root.shape}"
+            )
         return new_tensor(np.ones_like(root.array))
     gradient = as_tensor(gradient)
     if gradient.shape != root.shape:
         raise RuntimeError(
             f"Mismatch in shape: gradient has a shape of {gradient.shape} and output has a shape of {root.shape}."
         )
-    return gradient
+    return to(gradient, root.dtype)
 
 
+# %% [markdown]
+# An operation's rules may run if what they saved is still there, and still what it was.
+
+
+# %%
 def unpack(node, create_graph):
+    """What the rules of `node` saved. Raises if it was freed, or changed in place."""
     if node.rules is None:
-        raise RuntimeError(SECOND_BACKWARD)
-    for x, version in zip(node.saved, node.versions, strict=True):
-        if x is not None and x.version[0] != version:
+        raise RuntimeError(
+            "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+            "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
+            "grad. Specify retain_graph=True if you need to backward through the graph a second time."
+        )
+    saved, versions = node.saved, node.versions
+    if type(saved) is Promise:
+        saved, versions = saved.fulfil(), [None] * len(versions)
+    for x, version in zip(saved, versions, strict=True):
+        if x is not None and version is not None and x.version[0] != version:
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"a tensor of shape {x.shape} is at version {x.version[0]}; expected version {version} instead"
+                f"a tensor of shape {x.shape} is at version {x.version[0]}; expected version {version} instead."
             )
-    return node.saved
+    if node.saves_output and create_graph:  # give the saved result its history back
+        output = new_tensor(saved[-1].array)
+        output.requires_grad, output.grad_fn, output.version = True, node, saved[-1].version
+        saved = (*saved[:-1], output)
+    return saved
 
 
-def propagate(root, seed, *, retain_graph=None, create_graph=False):
-    """Walk the graph from `root` in reverse order of creation."""
-    if retain_graph is None:
-        retain_graph = create_graph
+# %% [markdown]
+# Gradients that reach the same place add up. The first to arrive is kept as it is, and only a buffer that nobody else can see (`owned`) is added to in place.
+
+
+# %%
+def add_gradient(pending, owned, target, contribution, g):
+    """Add what a rule made of `g` to the gradient that `target` has so far."""
+    held = pending.get(target)
+    if type(contribution) is PartialGradient:  # from an index: most of it is zero
+        if held is None:
+            held = new_tensor(np.zeros(target.shape, target.dtype))
+        elif target not in owned:
+            held = new_tensor(held.array.copy())
+        contribution.add_to(held.array)
+        pending[target] = held
+        owned.add(target)
+        return
+    if contribution.array.shape != target.shape:
+        contribution = unbroadcast(contribution, target.shape)
+    if contribution.array.dtype is not target.dtype:
+        contribution = to(contribution, target.dtype)
+    if held is None:
+        pending[target] = contribution
+        if contribution.array is not g.array and contribution.array.base is None:
+            owned.add(target)
+    elif mode.enabled:
+        pending[target] = held + contribution
+    elif target in owned:
+        np.add(held.array, contribution.array, out=held.array)
+    else:
+        pending[target] = new_tensor(held.array + contribution.array)
+        owned.add(target)
+
+
+# %% [markdown]
+# And the walk: always the pending operation with the highest number, until only leaves are left.
+
+
+# %%
+def walk(root, seed, *, retain_graph=None, create_graph=False, wanted=None):
+    """Carry `seed` from `root` back through the graph.
+
+    Returns the gradients, by leaf, and the set of leaves whose gradient is a buffer of its own. With `wanted` (leaves
+    and nodes) only what leads there is computed, and the gradients of those nodes are returned too.
+    """
+    retain_graph = create_graph if retain_graph is None else retain_graph
     start = root.grad_fn or root
-    pending, heap = {start: seed}, []
-    if root.grad_fn is None:
-        return accumulate(root, seed, create_graph)
-    heap = [(-start.number, start)]
+    pending, owned, found = {start: seed}, set(), {}
+    heap = [(-start.number, start)] if type(start) is Node else []
+    needed = None if wanted is None else leading_to(start, wanted)
     with set_grad_enabled(create_graph):
         while heap:
             node = heapq.heappop(heap)[1]
             g = pending.pop(node)
-            if node.retained is not None and node.retained() is not None:
-                accumulate(node.retained(), g, create_graph)
+            if wanted is not None and node in wanted:
+                found[node] = g
+            if needed is not None and node not in needed:
+                continue
+            if node.output is not None and node.output() is not None:  # retain_grad was asked for
+                accumulate(node.output(), g, False, create_graph)
             saved = unpack(node, create_graph)
-            for target, rule in zip(node.edges, node.rules, strict=True):
-                if target is None:
+            joint = None if type(node.rules) is tuple else node.rules(g, *saved)
+            for i, target in enumerate(node.edges):
+                if target is None or (needed is not None and target not in needed):
                     continue
-                contribution = rule(g, *saved)
-                if contribution.array.shape != target.shape:
-                    contribution = unbroadcast(contribution, target.shape)
-                if contribution.array.dtype is not target.dtype:
-                    contribution = to(contribution, target.dtype)
-                if type(target) is not Node:
-                    accumulate(target, contribution, create_graph)
-                elif target in pending:
-                    pending[target] = pending[target] + contribution
-                else:
-                    pending[target] = contribution
+                contribution = node.rules[i](g, *saved) if joint is None else joint[i]
+                if type(target) is Node and target not in pending:
                     heapq.heappush(heap, (-target.number, target))
-            if not retain_graph:
+                add_gradient(pending, owned, target, contribution, g)
+            if not retain_graph and node.saved:
                 node.rules = node.saved = None
+                node.edges = ()
+    return {**found, **pending}, owned
 
 
-def accumulate(leaf, g, create_graph):
-    if leaf.grad is not None:
-        leaf.grad = leaf.grad + g
-    else:
-        leaf.grad = g if create_graph else new_tensor(g.array.copy())
+def leading_to(start, wanted):
+    """The nodes between `start` and anything `wanted`, and the wanted themselves."""
+    seen = {start} if type(start) is Node else set()
+    stack = list(seen)
+    while stack:
+        for target in stack.pop().edges:
+            if type(target) is Node and target not in seen:
+                seen.add(target)
+                stack.append(target)
+    needed = set(wanted)
+    for node in sorted(seen, key=lambda node: node.number):  # inputs before their users
+        if not needed.isdisjoint(node.edges):
+            needed.add(node)
+    return needed
 
 
 # %% [markdown]
-# ### The operations, each with its derivative
+# `backward` adds the gradients of the leaves to their `.grad`.
+
 
 # %%
-def to(input, dtype):
-    dtype = np.dtype(dtype)
-    if input.array.dtype == dtype:
-        return input
-    return record(input.array.astype(dtype), (input,), (lambda g: g,)) if dtype.kind == "f" else new_tensor(
-        input.array.astype(dtype)
-    )
+def backward(self, gradient=None, retain_graph=None, create_graph=False):
+    """Add the gradient of this tensor to `.grad` of every leaf that requires it.
+
+    Parameters
+    ----------
+    gradient : array-like or None
+        $\\bar y$ of this tensor; may be left out for a single number.
+    retain_graph : bool, default `create_graph`
+        Keep what the graph saved, so that it can be walked again.
+    create_graph : bool, default False
+        Record the walk, so that the gradients can be differentiated.
+    """
+    seed = seed_gradient(self, gradient)
+    gradients_by_leaf, owned = walk(self, seed, retain_graph=retain_graph, create_graph=create_graph)
+    for leaf, g in gradients_by_leaf.items():
+        accumulate(leaf, g, leaf in owned, create_graph)
 
 
-def add(input, other):
-    a, b = operands(input, other)
-    return record(a.array + b.array, (a, b), (lambda g: g, lambda g: g))
+def accumulate(leaf, g, owned, create_graph):
+    """Add `g` to `leaf.grad`, in place where there is one, never sharing memory with another gradient."""
+    with set_grad_enabled(create_graph):
+        if leaf.grad is None:
+            leaf.grad = g if owned else clone(g)
+        elif create_graph or leaf.grad.requires_grad:
+            leaf.grad = leaf.grad + g
+        else:
+            leaf.grad += g
 
 
-def subtract(input, other):
-    a, b = operands(input, other)
-    return record(a.array - b.array, (a, b), (lambda g: g, lambda g: -g))
+Tensor.backward = backward
 
 
-def negative(input):
-    return record(-input.array, (input,), (lambda g: -g,))
+def gradients(output, inputs, gradient=None, *, retain_graph=None, create_graph=False):
+    """The gradients of `output` with respect to `inputs` (leaves or computed), as a list; `.grad` is left alone.
+
+    An input that `output` does not depend on gets zeros.
+    """
+    keys = [x.grad_fn or x for x in inputs]
+    found = {}
+    if output.requires_grad:
+        seed = seed_gradient(output, gradient)
+        found, _ = walk(output, seed, retain_graph=retain_graph, create_graph=create_graph, wanted=set(keys))
+    return [found[key] if key in found else zeros_like(x) for key, x in zip(keys, inputs, strict=True)]
 
 
-def multiply(input, other):
-    a, b = operands(input, other)
-    return record(a.array * b.array, (a, b), (lambda g, a, b: g * b, lambda g, a, b: g * a), (a, b))
+# %% [markdown]
+# ### Transformations
+#
+# Functions in, functions out, as in JAX. $f$ takes and returns tensors. Inside another transformation the result stays connected to the graph, so that transformations nest.
 
 
-def divide(input, other):
-    a, b = operands(input, other)
-    return record(
-        a.array / b.array, (a, b), (lambda g, a, b: g / b, lambda g, a, b: -g * a / (b * b)), (a, b)
-    )
+# %%
+@contextlib.contextmanager
+def transforming(primals):  # practice: keep
+    """Fresh inputs for a function under transformation, and whether somebody outside differentiates through it."""
+    tensors = [as_tensor(x) for x in primals]
+    outside = mode.enabled and (mode.depth > 0 or sum([x.requires_grad for x in tensors]) > 0)
+    for i, x in enumerate(tensors):
+        if x.array.dtype.kind != "f":
+            raise TypeError(f"differentiation needs floating-point inputs; input {i} is {x.array.dtype}")
+    inputs = [
+        record(x.array, (x,), (lambda g: g,)) if outside and x.requires_grad else new_tensor(x.array).requires_grad_()
+        for x in tensors
+    ]
+    mode.depth += 1
+    try:
+        with enable_grad():
+            yield inputs, outside
+    finally:
+        mode.depth -= 1
 
 
-def pow(input, exponent):
-    a, b = operands(input, exponent)
-    if not b.requires_grad and b.ndim == 0 and b.item() == 2:
-        return record(a.array * a.array, (a,), (lambda g, a: g * (2.0 * a),), (a,))
-    return record(
-        a.array**b.array,
-        (a, b),
-        (lambda g, a, b: g * b * a ** (b - 1), lambda g, a, b: g * a**b * log(a)),
-        (a, b),
-    )
+def connected(x, outside):  # practice: keep
+    """A result: with its history if somebody outside needs it."""
+    return x if outside else x.detach()
 
 
-def exp(input):
-    return record(np.exp(input.array), (input,), (lambda g, x: g * exp(x),), (input,))
+def vjp(f, *primals):
+    """`(value, pullback)`: $f(x)$, and the function $\\bar y \\mapsto (J^\\top \\bar y, \\dots)$, one entry for each primal."""
+    with transforming(primals) as (inputs, outside):
+        value = f(*inputs)
+
+    def pullback(cotangent):
+        found = gradients(value, inputs, cotangent, retain_graph=True, create_graph=outside)
+        return tuple([connected(g, outside) for g in found])
+
+    return connected(value, outside), pullback
 
 
-def log(input):
-    return record(np.log(input.array), (input,), (lambda g, x: g / x,), (input,))
+def grad(f, argnums=0):
+    """The function that computes the gradient of the scalar function `f` with respect to argument(s) `argnums`."""
+    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    def gradient(*args):
+        def f_of_chosen(*chosen):
+            replaced = dict(zip(positions, chosen, strict=True))
+            return f(*[replaced.get(i, x) for i, x in enumerate(args)])
+
+        value, pullback = vjp(f_of_chosen, *[args[i] for i in positions])
+        if value.array.size != 1:
+            raise TypeError(f"grad needs a function with a single number as output, got shape {value.shape}")
+        found = pullback(ones_like(value))
+        return found[0] if isinstance(argnums, int) else found
+
+    return gradient
 
 
-def sqrt(input):
-    return record(np.sqrt(input.array), (input,), (lambda g, x: g * 0.5 / sqrt(x),), (input,))
+def jvp(f, primals, tangents):
+    """`(value, tangent)`: $f(x)$ and $J \\dot x$, by walking backward twice.
+
+    $u \\mapsto J^\\top u$ is linear, and $\\langle J^\\top u, \\dot x \\rangle$ has the gradient $J \\dot x$ in $u$.
+    """
+    primals, tangents = tuple(primals), [as_tensor(t) for t in tangents]
+    if [as_tensor(x).shape for x in primals] != [t.shape for t in tangents]:
+        raise ValueError(
+            f"jvp: tangents must have the shapes of the primals, {[as_tensor(x).shape for x in primals]}, "
+            f"got {[t.shape for t in tangents]}"
+        )
+    with transforming(primals) as (inputs, outside):
+        value = f(*inputs)
+        u = zeros_like(value).requires_grad_()
+        pulled = gradients(value, inputs, u, create_graph=True)
+        product = zeros_like(sum(value))
+        for p, t in zip(pulled, tangents, strict=True):
+            product = product + sum(p * t)
+        (tangent,) = gradients(product, [u], create_graph=outside)
+    return connected(value, outside), connected(tangent, outside)
 
 
-def tanh(input):
-    def rule(g, x):
-        y = tanh(x)
-        return g * (1.0 - y * y)
-
-    return record(np.tanh(input.array), (input,), (rule,), (input,))
-
-
-def relu(input):
-    return record(
-        np.maximum(input.array, 0), (input,), (lambda g, x: g * new_tensor((x.array > 0).astype(x.dtype)),), (input,)
-    )
+def hessian_vector_product(f, x, v):
+    """$H v$ for the Hessian $H$ of the scalar function `f` at `x`: the gradient of $\\langle \\nabla f(x), v \\rangle$."""
+    v = as_tensor(v)
+    with transforming((x,)) as (inputs, outside):
+        if v.shape != inputs[0].shape:
+            raise ValueError(f"hessian_vector_product: v must have the shape of x, {inputs[0].shape}, got {v.shape}")
+        (slope,) = gradients(f(*inputs), inputs, create_graph=True)
+        (product,) = gradients(slope, inputs, v, create_graph=outside)
+    return connected(product, outside)
 
 
-def sum(input, dim=None, keepdim=False):
-    if isinstance(dim, list):
-        dim = tuple(dim)
-    shape = input.shape
-    kept = np.sum(input.array, axis=dim, keepdims=True)
-    output = kept if keepdim else np.sum(input.array, axis=dim)
-    return record(output, (input,), (lambda g: broadcast_to(reshape(g, kept.shape), shape),))
+# %% [markdown]
+# ### Checkpoints
+#
+# Within a checkpoint, an operation saves no tensors but a *promise* of them. The first promise called in runs the segment again, and the recorded operations of that second run bring what the first did not keep,
+# in the same order. Nothing else changes: the graph is the same, and so are second derivatives.
 
 
-def mean(input, dim=None, keepdim=False):
-    total = sum(input, dim, keepdim)
-    return total * (max(total.array.size, 1) / max(input.array.size, 1))
+# %%
+class Promise:
+    """In place of saved tensors: the checkpoint that can compute them again, and their position in it."""
+
+    __slots__ = ("checkpoint", "position")
+
+    def __init__(self, checkpoint, position):  # practice: keep
+        self.checkpoint, self.position = checkpoint, position
+
+    def fulfil(self):
+        """The saved tensors, from a new run of the segment if there is none at hand."""
+        if self.position not in self.checkpoint.replayed:
+            replay(self.checkpoint)
+        return self.checkpoint.replayed.pop(self.position)
 
 
-def broadcast_to(input, shape):
-    return record(np.broadcast_to(input.array, shape), (input,), (lambda g: g,))
+class CheckpointFrame:
+    """One checkpointed call: its function and arguments, and, while they are needed, the replayed tensors."""
+
+    def __init__(self, function, args):  # practice: keep
+        self.function, self.args = function, args
+        self.versions = [x.version[0] if isinstance(x, Tensor) else None for x in args]
+        self.count, self.replayed = 0, {}
+
+    def keep(self, saved):
+        """Keep nothing of `saved`, and promise it."""
+        self.count += 1
+        return Promise(self, self.count - 1)
 
 
-def reshape(input, *shape):
-    shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-    old = input.shape
-    return record(input.array.reshape(shape), (input,), (lambda g: reshape(g, old),))
+class Replay:
+    """The second run: collects what every operation saves."""
+
+    def __init__(self):  # practice: keep
+        self.collected = []
+
+    def keep(self, saved):
+        """Collect `saved`."""
+        self.collected.append(saved)
+        return saved
 
 
-def transpose(input, dim0, dim1):
-    return record(np.swapaxes(input.array, dim0, dim1), (input,), (lambda g: transpose(g, dim0, dim1),))
+@contextlib.contextmanager
+def open_frame(frame):  # practice: keep
+    """Operations recorded inside hand what they save to `frame`."""
+    before, mode.frame = mode.frame, frame
+    try:
+        yield
+    finally:
+        mode.frame = before
 
 
-def permute(input, dims):
-    inverse = tuple(np.argsort(dims))
-    return record(np.transpose(input.array, dims), (input,), (lambda g: permute(g, inverse),))
+def replay(frame):
+    """Run the segment of `frame` again, and keep what its operations save."""
+    for x, version in zip(frame.args, frame.versions, strict=True):
+        if version is not None and x.version[0] != version:
+            raise RuntimeError(
+                "an argument of a checkpoint has been modified by an inplace operation before the backward pass"
+            )
+    second = Replay()
+    with open_frame(second), enable_grad():
+        frame.function(*frame.args)
+    if len(second.collected) != frame.count:
+        raise RuntimeError(
+            f"checkpoint: the function recorded {frame.count} operations at first and {len(second.collected)} when "
+            "run again; it must be deterministic (draw random numbers outside, and pass them in)"
+        )
+    frame.replayed = dict(enumerate(second.collected))
 
 
-def matmul(input, other):
-    a, b = operands(input, other)
-    if a.ndim == 1 and b.ndim == 1:
-        return sum(a * b)
-    if a.ndim == 1:
-        y = matmul(reshape(a, (1, -1)), b)
-        return reshape(y, y.shape[:-2] + y.shape[-1:])
-    if b.ndim == 1:
-        y = matmul(a, reshape(b, (-1, 1)))
-        return reshape(y, y.shape[:-1])
-    return record(
-        a.array @ b.array,
-        (a, b),
-        (lambda g, a, b: matmul(g, transpose(b, -1, -2)), lambda g, a, b: matmul(transpose(a, -1, -2), g)),
-        (a, b),
-    )
+def checkpoint(function, *args):
+    """`function(*args)`, whose inside is computed again in the backward pass instead of being kept.
+
+    `function` must be deterministic. A checkpoint within a checkpoint is part of the outer one.
+    """
+    if not mode.enabled or mode.frame is not None:
+        return function(*args)
+    with open_frame(CheckpointFrame(function, args)):
+        return function(*args)
 
 
-def index(input, key):
-    key = tuple(k.array if isinstance(k, Tensor) else k for k in key) if isinstance(key, tuple) else key
-    if isinstance(key, Tensor):
-        key = key.array
-    shape = input.shape
-    return record(input.array[key], (input,), (lambda g: index_add(g, key, shape),))
+# %% [markdown]
+# ### The forward mode
+#
+# A dual number carries a value and how it moves: $x + \dot x\, \varepsilon$ with $\varepsilon^2 = 0$. So $f(x + \dot x \varepsilon) = f(x) + f'(x)\, \dot x\, \varepsilon$, and every NumPy function needs one more
+# rule: what it makes of each argument's tangent $t$. NumPy asks `__array_ufunc__` when it meets a `Dual`, so that formulas written with NumPy run as they are. Duals of duals give second derivatives.
+
+# %%
+TANGENT_RULES = {  # ufunc: for each argument, (tangent t, result y, arguments) -> its part of the result's tangent
+    np.add: (lambda t, y, a, b: t, lambda t, y, a, b: t),
+    np.subtract: (lambda t, y, a, b: t, lambda t, y, a, b: -t),
+    np.multiply: (lambda t, y, a, b: t * b, lambda t, y, a, b: a * t),
+    np.divide: (lambda t, y, a, b: t / b, lambda t, y, a, b: -t * y / b),
+    np.matmul: (lambda t, y, a, b: t @ b, lambda t, y, a, b: a @ t),
+    np.power: (lambda t, y, a, b: t * b * a ** (b - 1), lambda t, y, a, b: t * y * np.log(a)),
+    np.negative: (lambda t, y, a: -t,),
+    np.positive: (lambda t, y, a: t,),
+    np.absolute: (lambda t, y, a: t * np.sign(a),),
+    np.exp: (lambda t, y, a: t * y,),
+    np.expm1: (lambda t, y, a: t * (y + 1),),
+    np.log: (lambda t, y, a: t / a,),
+    np.log1p: (lambda t, y, a: t / (1 + a),),
+    np.sqrt: (lambda t, y, a: t / (2 * y),),
+    np.square: (lambda t, y, a: t * 2 * a,),
+    np.reciprocal: (lambda t, y, a: -t * y * y,),
+    np.sin: (lambda t, y, a: t * np.cos(a),),
+    np.cos: (lambda t, y, a: -t * np.sin(a),),
+    np.tan: (lambda t, y, a: t * (1 + y * y),),
+    np.arctan: (lambda t, y, a: t / (1 + a * a),),
+    np.sinh: (lambda t, y, a: t * np.cosh(a),),
+    np.cosh: (lambda t, y, a: t * np.sinh(a),),
+    np.tanh: (lambda t, y, a: t * (1 - y * y),),
+    np.maximum: (
+        lambda t, y, a, b: t * (np.greater(a, b) + 0.5 * np.equal(a, b)),
+        lambda t, y, a, b: t * (np.less(a, b) + 0.5 * np.equal(a, b)),
+    ),
+    np.minimum: (
+        lambda t, y, a, b: t * (np.less(a, b) + 0.5 * np.equal(a, b)),
+        lambda t, y, a, b: t * (np.greater(a, b) + 0.5 * np.equal(a, b)),
+    ),
+}
+WITHOUT_TANGENT = {np.greater, np.less, np.greater_equal, np.less_equal, np.equal, np.not_equal, np.sign, np.isnan}
 
 
-def index_add(input, key, shape):
-    output = np.zeros(shape, input.dtype)
-    np.add.at(output, key, input.array)
-    return record(output, (input,), (lambda g: index(g, key),))
+class Dual(np.lib.mixins.NDArrayOperatorsMixin):
+    """A value and its tangent: `f(Dual(x, t)).tangent` is the derivative of `f` at `x` along `t`.
+
+    Works for functions written with operators and NumPy's elementary functions (`TANGENT_RULES` lists them).
+    """
+
+    def __init__(self, value, tangent=0.0):  # practice: keep
+        self.value = value
+        self.tangent = tangent
+
+    def __repr__(self):
+        return f"Dual({self.value}, {self.tangent})"
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        values = [x.value if isinstance(x, Dual) else x for x in inputs]
+        if method != "__call__" or kwargs:
+            return NotImplemented
+        if ufunc in WITHOUT_TANGENT:
+            return ufunc(*values)
+        if ufunc not in TANGENT_RULES:
+            raise TypeError(f"Dual has no tangent rule for numpy.{ufunc.__name__}")
+        y = ufunc(*values)
+        return Dual(y, tangent_of(TANGENT_RULES[ufunc], inputs, y, values))
+
+    def __getattr__(self, name):  # practice: keep
+        ufunc = getattr(np, name, None)
+        if ufunc not in TANGENT_RULES:
+            raise AttributeError(f"Dual has no attribute {name!r}")
+        return lambda: ufunc(self)
 
 
-def clone(input):
-    return record(input.array.copy(), (input,), (lambda g: g,))
-
-
-Tensor.__add__ = Tensor.__radd__ = Tensor.add = add
-Tensor.__sub__ = Tensor.sub = subtract
-Tensor.__rsub__ = lambda self, other: subtract(other, self)
-Tensor.__mul__ = Tensor.__rmul__ = Tensor.mul = multiply
-Tensor.__truediv__ = Tensor.div = divide
-Tensor.__rtruediv__ = lambda self, other: divide(other, self)
-Tensor.__pow__ = Tensor.pow = pow
-Tensor.__neg__ = Tensor.neg = negative
-Tensor.__matmul__ = Tensor.matmul = matmul
-Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
-Tensor.__getitem__ = index
-for _f in (exp, log, sqrt, tanh, relu, sum, mean, reshape, transpose, permute, broadcast_to, to, clone):
-    setattr(Tensor, _f.__name__, _f)
-Tensor.float = lambda self: to(self, np.float32)
-Tensor.double = lambda self: to(self, np.float64)
-Tensor.T = property(lambda self: permute(self, tuple(range(self.ndim))[::-1]))
-Tensor.mT = property(lambda self: transpose(self, -1, -2))
+def tangent_of(rules, inputs, y, values):
+    """The tangent of a result: the sum of what the rules make of the tangents of the inputs."""
+    tangent = 0.0
+    for rule, x in zip(rules, inputs, strict=True):
+        if isinstance(x, Dual):
+            tangent = tangent + rule(x.tangent, y, *values)
+    return tangent

@@ -214,25 +214,24 @@ def gradient_descent(
     tol = validate_number(tol, "tol", minimum=0)
     path = np.empty((n_steps + 1, *x.shape), x.dtype)
     path[0] = x
-    g, taken, finite = gradient_at(gradient, x), 0, True
-    while taken < n_steps and not (tol > 0 and euclidean_norm(g) <= tol):
-        with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow is reported below
+        g, taken, finite = gradient_at(gradient, x), 0, True
+        while taken < n_steps and not (tol > 0 and euclidean_norm(g) <= tol):
             moved = x - step_size(taken) * g
-        if not np.isfinite(moved).all():
-            finite = False
-            break
-        x, taken = moved, taken + 1
-        path[taken] = x
-        g = gradient_at(gradient, x)
-    converged = euclidean_norm(g) <= tol
-    explain_failure(finite, converged or tol == 0, taken, euclidean_norm(g), tol)
-    return DescentResult(x, path[: taken + 1], converged)
+            if not np.isfinite(moved).all():
+                finite = False
+                break
+            x, taken = moved, taken + 1
+            path[taken] = x
+            g = gradient_at(gradient, x)
+        norm = euclidean_norm(g)
+    explain_failure(finite, tol == 0 or norm <= tol, taken, norm, tol)
+    return DescentResult(x, path[: taken + 1], norm <= tol)
 
 
 def euclidean_norm(g: np.ndarray) -> float:
     """‖g‖ over all entries."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.sqrt(np.vdot(g, g))
+    return math.sqrt(np.vdot(g, g))
 
 
 def start_point(x0: Any) -> np.ndarray:  # practice: keep
@@ -274,7 +273,7 @@ def explain_failure(
     if not finite:
         warn_not_converged(
             f"gradient_descent left the finite numbers at step {taken + 1} and stopped before it; "
-            "step_size is too large for this function: it must stay below 2/L, L being the largest curvature.",
+            "step_size is too large for this function: it must stay below 2/L, L the largest curvature.",
             stacklevel=4,
         )
     elif not satisfied:
@@ -878,13 +877,13 @@ OPTIMIZER_BRANCHES = (
     ("RMSprop", "centered, maximize", {"centered": True, "maximize": True}),
     ("Adam", "defaults", {}),
     ("Adam", "weight decay, maximize", {"lr": 0.01, "weight_decay": 0.1, "maximize": True}),
-    ("Adam", "AMSGrad", {"lr": 0.01, "amsgrad": True, "weight_decay": 0.1, "betas": (0.8, 0.9), "eps": 1e-6}),
+    ("Adam", "AMSGrad", {"lr": 0.01, "amsgrad": True, "weight_decay": 0.1, "betas": (0.8, 0.9)}),
     ("Adam", "decoupled decay", {"lr": 0.01, "decoupled_weight_decay": True, "weight_decay": 0.1}),
     ("AdamW", "defaults", {}),
     ("AdamW", "AMSGrad, maximize", {"lr": 0.01, "amsgrad": True, "maximize": True}),
     ("NAdam", "defaults", {}),
     ("NAdam", "weight decay, maximize", {"lr": 0.01, "weight_decay": 0.1, "maximize": True}),
-    ("NAdam", "decoupled decay", {"weight_decay": 0.1, "decoupled_weight_decay": True, "momentum_decay": 0.01}),
+    ("NAdam", "decoupled decay", {"decoupled_weight_decay": True, "weight_decay": 0.1, "momentum_decay": 1}),
 )  # fmt: skip
 SCHEDULE_BRANCHES = (
     ("StepLR", "SGD", {"step_size": 30, "gamma": 0.5}),

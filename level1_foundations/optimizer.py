@@ -79,7 +79,7 @@ class Optimizer:
         """Move `theta` in place."""
         raise NotImplementedError
 
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: Any) -> None:
         """Add parameters with hyperparameters of their own, for example layers that thaw later.
 
         Args:

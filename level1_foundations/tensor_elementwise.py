@@ -70,7 +70,7 @@ def pow(input, exponent):
         (a, b),
         (
             # d/da a^0 = 0, also at a = 0 where the formula would be 0 * inf
-            lambda g, a, b, y: where(b == 0, 0.0, g * b * pow(a, b - 1)),
+            lambda g, a, b, y: gate(g * b * pow(a, b - 1), b != 0),
             # d/db 0^b = 0 for b >= 0, where ln 0 is infinite
             lambda g, a, b, y: g * where((a == 0) & (b >= 0), 0.0, y * log(where(a == 0, 1.0, a))),
         ),
@@ -276,7 +276,7 @@ def minimum(input, other):
 
 def larger_rule(g, a, b):
     """What `maximum(a, b)` sends to `a`."""
-    return where(a < b, 0.0, where(a == b, g * 0.5, g))
+    return gate(where(a == b, g * 0.5, g), ~(a < b))
 
 
 def clip(input, min=None, max=None):
@@ -290,7 +290,24 @@ def clip(input, min=None, max=None):
     low, high = -math.inf if min is None else min, math.inf if max is None else max
     y = x.array if min is None else np.maximum(x.array, min)
     y = y if max is None else np.minimum(y, max)
-    return record(y, (x,), (lambda g, x: where((x >= low) & (x <= high), g, 0.0),), (x,))
+    return record(y, (x,), (lambda g, x: gate(g, (x >= low) & (x <= high)),), (x,))
+
+
+BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def keep_where(mask, a):
+    """The array `a` where `mask` holds, else 0. Branch-free: `numpy.where` waits for each unpredictable bit of the mask."""
+    bits = BITS[a.dtype.itemsize]
+    selected = np.negative(mask, dtype=bits, casting="unsafe")  # True becomes -1, all bits one
+    return np.bitwise_and(selected, a.view(bits)).view(a.dtype)
+
+
+def gate(g, condition):
+    """$y = g$ where the boolean tensor `condition` holds, else 0: the derivative of a choice. Its own is a gate again."""
+    if g.array.dtype.kind != "f":
+        return record(np.where(condition.array, g.array, 0), (), ())
+    return record(keep_where(condition.array, g.array), (g,), (gate,), (condition,))
 
 
 def where(condition, input, other):
@@ -302,7 +319,7 @@ def where(condition, input, other):
     return record(
         np.where(condition.array, a.array, b.array),
         (a, b),
-        (lambda g, c: where(c, g, 0.0), lambda g, c: where(c, 0.0, g)),
+        (gate, lambda g, c: gate(g, ~c)),
         (condition,),
     )
 

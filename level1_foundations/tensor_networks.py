@@ -25,7 +25,7 @@ import math
 import numpy as np
 
 from level1_foundations.tensor import Tensor, as_array, as_tensor, floating, mode, new_tensor, operands, record
-from level1_foundations.tensor_elementwise import gelu, sigmoid, silu, softplus, where
+from level1_foundations.tensor_elementwise import gate, gelu, sigmoid, silu, softplus
 from level1_foundations.tensor_reductions import log_softmax, softmax
 
 # %% [markdown]
@@ -90,7 +90,7 @@ def linear_bias_rule(g, x, w):
 
 
 IN_PLACE = {
-    "relu": (lambda a: np.maximum(a, 0, out=a), lambda g, y: where(y > 0, g, 0.0)),
+    "relu": (lambda a: np.maximum(a, 0, out=a), lambda g, y: gate(g, y > 0)),
     "tanh": (lambda a: np.tanh(a, out=a), lambda g, y: g * (1.0 - y * y)),
     "sigmoid": (lambda a: np.copyto(a, sigmoid(a).array), lambda g, y: g * (y * (1.0 - y))),
 }

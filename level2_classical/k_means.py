@@ -108,19 +108,26 @@ TIE = 1e-9  # distances closer than this, relatively, may be ordered either way 
 
 
 # %%
-def scores(rows: Float[np.ndarray, "b d"], centers: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k b"]:
-    """$\\lVert\\mu_j\\rVert^2-2x_i\\cdot\\mu_j$: the squared distances less $\\lVert x_i\\rVert^2$, which no comparison needs. O(bkd)."""
-    square = np.einsum("kd,kd->k", centers, centers)
-    if len(centers) <= ONE_HOT_LIMIT:
-        return (-2 * centers) @ rows.T + square[:, None]
-    return (rows @ (-2 * centers.T) + square).T  # the same numbers, laid out for the search over many centers
+def scores(
+    columns: Float[np.ndarray, "d b"],
+    centers: Float[np.ndarray, "k d"],
+    out: Float[np.ndarray, "k b"] | None = None,
+) -> Float[np.ndarray, "k b"]:
+    """$\\lVert\\mu_j\\rVert^2-2x_i\\cdot\\mu_j$ for points in columns: squared distances less $\\lVert x_i\\rVert^2$. O(bkd)."""
+    products = np.matmul(-2 * centers, columns, out=out)
+    products += np.einsum("kd,kd->k", centers, centers)[:, None]
+    return products
 
 
 def nearest_center(X: Float[np.ndarray, "n d"], centers: Float[np.ndarray, "k d"]) -> Int[np.ndarray, " n"]:
     """Index of the nearest center for each row; the lower index wins a tie. O(nkd)."""
     labels = np.empty(len(X), dtype=np.int32)
+    columns = np.ascontiguousarray(X.T)
     for start in range(0, len(X), CHUNK):
-        labels[start : start + CHUNK] = scores(X[start : start + CHUNK], centers).argmin(axis=0)
+        chunk = scores(columns[:, start : start + CHUNK], centers)
+        # Many centers: a search along rows is faster, and worth the transposition.
+        nearest = chunk.argmin(axis=0) if len(centers) <= ONE_HOT_LIMIT else chunk.T.copy().argmin(axis=1)
+        labels[start : start + CHUNK] = nearest
     return labels
 
 
@@ -138,27 +145,41 @@ def sums_by_label(
 
 
 def assign_and_sum(
-    X: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"] | None, centers: Float[np.ndarray, "k d"]
+    X: Float[np.ndarray, "n d"],
+    weight: Float[np.ndarray, " n"] | None,
+    centers: Float[np.ndarray, "k d"],
+    columns: Float[np.ndarray, "d n"] | None = None,
 ) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
-    """Labels, sums s_j and masses m_j in one pass; `weight=None` means ones. O(nkd)."""
+    """Labels, sums s_j and masses m_j in one pass; `weight=None` means ones. O(nkd).
+
+    `columns` is a contiguous copy of Xᵀ, which an iteration makes once: the product reads it twice as fast.
+    """
     k, d = centers.shape
+    columns = np.ascontiguousarray(X.T) if columns is None else columns
     if k > ONE_HOT_LIMIT:
         labels = nearest_center(X, centers)
         return labels, *sums_by_label(X, np.ones(len(X), X.dtype) if weight is None else weight, labels, k)
     labels = np.empty(len(X), dtype=np.int32)
     sums, mass = np.zeros((k, d), X.dtype), np.zeros(k, X.dtype)
     index = np.arange(k, dtype=X.dtype)
+    # Fresh memory for every chunk would cost more than the arithmetic: both large arrays are made once.
+    score_buffer, hot_buffer = np.empty((k, CHUNK), X.dtype), np.empty((k, CHUNK), X.dtype)
     for start in range(0, len(X), CHUNK):
         rows = slice(start, start + CHUNK)
-        score = scores(X[rows], centers)  # (k, chunk)
-        one_hot = (score == score.min(axis=0)).astype(X.dtype)  # H, (k, chunk)
-        if one_hot.sum() != one_hot.shape[1]:  # a tie: the lower index wins
-            one_hot = (np.arange(k)[:, None] == score.argmin(axis=0)).astype(X.dtype)
+        width = min(CHUNK, len(X) - start)
+        score = scores(columns[:, rows], centers, score_buffer[:, :width])  # (k, chunk)
+        one_hot = hot_buffer[:, :width]  # H, (k, chunk)
+        one_hot[...] = score == score.min(axis=0)
+        count = one_hot.sum(axis=1)
+        if count.sum() != width:  # a tie: the lower index wins
+            one_hot[...] = np.arange(k)[:, None] == score.argmin(axis=0)
+            count = one_hot.sum(axis=1)
         labels[rows] = index @ one_hot
         if weight is not None:
             one_hot *= weight[rows]
+            count = one_hot.sum(axis=1)
         sums += one_hot @ X[rows]
-        mass += one_hot.sum(axis=1)
+        mass += count
     return labels, sums, mass
 
 
@@ -237,10 +258,10 @@ def lloyd(
     tol: float = 0.0,
 ) -> Fit:
     """Alternate labels and means from the given centers until nothing moves. O(nkd) an iteration."""
-    labels = None
+    labels, columns = None, np.ascontiguousarray(X.T)
     for iteration in range(1, max_iter + 1):
         previous = labels
-        labels, sums, mass = assign_and_sum(X, weight, centers)
+        labels, sums, mass = assign_and_sum(X, weight, centers, columns)
         moved = update_centers(X, weight, centers, labels, sums, mass)
         shift = float(np.sum((moved - centers) ** 2))
         centers = moved
@@ -291,7 +312,7 @@ def elkan_labels(
     for start in np.unique(np.flatnonzero(contested) // CHUNK) * CHUNK:
         rows = slice(start, start + CHUNK)
         tied = np.flatnonzero(contested[rows])
-        labels[start + tied] = scores(X[rows], centers).argmin(axis=0)[tied]
+        labels[start + tied] = scores(np.ascontiguousarray(X.T)[:, rows], centers).argmin(axis=0)[tied]
         upper[start + tied] = _distance(X[start + tied], centers[labels[start + tied]])
 
 
@@ -414,7 +435,7 @@ class KMeans(ClusterMixin, TransformerMixin, Estimator):
         rng = random_generator(self.random_state)
         mean = X.mean(axis=0)
         centered = X - mean
-        tol = float(self.tol * X.var(axis=0).mean())
+        tol = float(self.tol * np.einsum("nd,nd->", centered, centered) / X.size)  # mean variance
         iterate = {"lloyd": lloyd, "elkan": elkan}[self.algorithm]
         best: Fit | None = None
         for _ in range(n_init):

@@ -34,12 +34,12 @@ from __future__ import annotations
 import math
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from level1_foundations import automatic_differentiation as ad
-from level1_foundations.automatic_differentiation import Tensor, no_grad
+from level1_foundations.automatic_differentiation import Tensor, cross_entropy, no_grad
 from shared.agreement import Agreement, Benchmark, Comparison
 from shared.arrays import random_generator, validate_choice, validate_number
 
@@ -220,7 +220,7 @@ class Module:
                 return
         object.__delattr__(self, name)
 
-    def register_parameter(self, name: str, param: Parameter | None) -> None:
+    def register_parameter(self, name: Any, param: Any) -> None:
         """Add a parameter under `name`; `None` reserves the name (`Linear(bias=False)` has `bias = None`).
 
         Raises:
@@ -234,7 +234,7 @@ class Module:
             )
         self._parameters[name] = param
 
-    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+    def register_buffer(self, name: Any, tensor: Any, persistent: bool = True) -> None:
         """Add a tensor that belongs to the state but does not learn, such as a running mean.
 
         Args:
@@ -257,7 +257,7 @@ class Module:
         else:
             self._non_persistent_buffers_set.add(name)
 
-    def add_module(self, name: str, module: Module | None) -> None:
+    def add_module(self, name: Any, module: Any) -> None:
         """Add a child module under `name`, which may be a number, as in `Sequential`.
 
         Raises:
@@ -332,14 +332,14 @@ class Module:
 
     # What is done to the whole tree ---------------------------------------------------------------------------
 
-    def apply(self, fn: Callable[[Module], Any]) -> Self:
+    def apply(self, fn: Callable[[Module], Any]) -> Module:
         """Call `fn(module)` on every module, children before parents; returns self."""
         for child in self.children():
             child.apply(fn)
         fn(self)
         return self
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: Any = True) -> Module:
         """Set training mode on the whole tree (dropout drops); returns self."""
         if not isinstance(mode, bool):
             raise ValueError(f"training mode is expected to be boolean, got {mode!r}")
@@ -347,11 +347,11 @@ class Module:
             module.training = mode
         return self
 
-    def eval(self) -> Self:
+    def eval(self) -> Module:
         """Set evaluation mode on the whole tree (dropout passes everything); returns self."""
         return self.train(False)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Self:
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
         """Freeze (`False`) or free all parameters; returns self."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
@@ -363,7 +363,7 @@ class Module:
             keep = parameter.grad is not None and not set_to_none
             parameter.grad = Tensor(np.zeros_like(parameter.array)) if keep else None
 
-    def to(self, dtype: Any) -> Self:
+    def to(self, dtype: Any) -> Module:
         """Cast all floating-point parameters and buffers to `dtype` (`np.float32` or `np.float64`); returns self."""
         dtype = floating_dtype(dtype)
         for tensor in (*self.parameters(), *self.buffers()):
@@ -373,11 +373,11 @@ class Module:
                     tensor.grad = tensor.grad.to(dtype)
         return self
 
-    def float(self) -> Self:
+    def float(self) -> Module:
         """Cast to float32; returns self."""
         return self.to(np.float32)
 
-    def double(self) -> Self:
+    def double(self) -> Module:
         """Cast to float64; returns self."""
         return self.to(np.float64)
 
@@ -387,7 +387,7 @@ class Module:
         """All parameters and persistent buffers by dotted name; see the function `state_dict`."""
         return state_dict(self, prefix)
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+    def load_state_dict(self, state_dict: Any, strict: bool = True) -> IncompatibleKeys:
         """Copy values into parameters and buffers by name; see the function `load_state_dict`."""
         return load_state_dict(self, state_dict, strict=strict)
 
@@ -438,7 +438,7 @@ def assign(module: Module, name: str, value: Any) -> None:
         if isinstance(value, kind) and table != "_buffers":
             if table not in tables:
                 raise AttributeError(f"cannot assign {word}s before Module.__init__() call")
-            forget(module, name)
+            forget(module, name, table)
             tables[table][name] = value
             return
         if name in tables.get(table, ()):
@@ -451,15 +451,16 @@ def assign(module: Module, name: str, value: Any) -> None:
     object.__setattr__(module, name, value)
 
 
-def forget(module: Module, name: str) -> None:
-    """Take `name` out of every table, so that a new owner of the name is the only one."""
+def forget(module: Module, name: str, owner: str) -> None:
+    """Take `name` out of every table but its new `owner`'s, where it keeps its place in the order."""
     for table in ("_parameters", "_buffers", "_modules"):
-        module.__dict__[table].pop(name, None)
+        if table != owner:
+            module.__dict__[table].pop(name, None)
     module._non_persistent_buffers_set.discard(name)
     module.__dict__.pop(name, None)
 
 
-def check_new_name(module: Module, name: str, kind: str, table: dict | None) -> None:
+def check_new_name(module: Module, name: Any, kind: str, table: dict | None) -> None:
     """Refuse names that could not be found again, or that are taken by something else."""
     if table is None:
         raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
@@ -500,7 +501,7 @@ class RemovableHandle:
         """Take the hook out."""
         self.table.pop(self.key, None)
 
-    def __enter__(self) -> Self:  # practice: keep
+    def __enter__(self) -> RemovableHandle:  # practice: keep
         return self
 
     def __exit__(self, *error: Any) -> None:  # practice: keep
@@ -540,7 +541,7 @@ def state_dict(module: Module, prefix: str = "") -> dict[str, Tensor]:
     return entries
 
 
-def load_state_dict(module: Module, state: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+def load_state_dict(module: Module, state: Any, strict: bool = True) -> IncompatibleKeys:
     """Copy `state` (arrays or tensors by dotted name) into the module, keeping its dtypes.
 
     Args:
@@ -623,7 +624,7 @@ class Linear(Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, *, dtype: Any = None, rng: Any = None
+        self, in_features: Any, out_features: Any, bias: bool = True, *, dtype: Any = None, rng: Any = None
     ) -> None:
         super().__init__()
         self.in_features = validate_number(in_features, "in_features", minimum=1, integer=True)
@@ -739,7 +740,7 @@ class Dropout(Module):
         rng: Generator or seed of the masks.
     """
 
-    def __init__(self, p: float = 0.5, *, rng: Any = None) -> None:
+    def __init__(self, p: Any = 0.5, *, rng: Any = None) -> None:
         super().__init__()
         self.p = validate_number(p, "p", minimum=0.0, maximum=1.0)
         self.rng = random_generator(rng)
@@ -799,12 +800,12 @@ class ModuleList(Module):
         super().__init__()
         self.extend(modules)
 
-    def append(self, module: Module) -> Self:
+    def append(self, module: Module) -> ModuleList:
         """Add a module at the end; returns self."""
         self.add_module(str(len(self)), module)
         return self
 
-    def extend(self, modules: Any) -> Self:
+    def extend(self, modules: Any) -> ModuleList:
         """Add modules at the end; returns self."""
         for module in modules:
             self.append(module)
@@ -828,7 +829,7 @@ class ModuleList(Module):
         setattr(self, list(self._modules)[index], module)
 
     @classmethod
-    def _of(cls, modules: list[Module]) -> Self:  # practice: keep
+    def _of(cls, modules: list[Module]) -> ModuleList:  # practice: keep
         return cls(modules)
 
 
@@ -858,6 +859,9 @@ class Sequential(ModuleList):
 
 # %% [markdown]
 # ### Losses
+#
+# `cross_entropy` is Level 1's fused operation, with all of torch's options: its forward pass is the $\log\sum\exp$ above and
+# its backward pass $(p - [k = y])/n$.
 
 
 # %%
@@ -872,12 +876,9 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
         ValueError: different shapes (which would broadcast unnoticed), or an unknown reduction.
     """
     input, target = ad.as_tensor(input), ad.as_tensor(target)
-    validate_choice(reduction, "reduction", ("mean", "sum", "none"))
     if input.shape != target.shape:
         raise ValueError(f"mse_loss needs two tensors of one shape, got input {input.shape} and target {target.shape}")
-    difference = input - target
-    squares = difference * difference
-    return squares if reduction == "none" else getattr(squares, reduction)()
+    return ad.mse_loss(input, target, reduction)
 
 
 # %% [markdown]
@@ -928,7 +929,7 @@ class DataLoader:
     """
 
     def __init__(
-        self, dataset: Any, batch_size: int = 1, shuffle: bool = False, *, drop_last: bool = False, rng: Any = None
+        self, dataset: Any, batch_size: Any = 1, shuffle: bool = False, *, drop_last: bool = False, rng: Any = None
     ) -> None:
         self.batch_size = validate_number(batch_size, "batch_size", minimum=1, integer=True)
         self.shuffle, self.drop_last, self.dataset = shuffle, drop_last, dataset

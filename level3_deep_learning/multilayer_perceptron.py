@@ -36,7 +36,7 @@ import numbers
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -286,9 +286,9 @@ class MLP(Sequential):
 
     def __init__(
         self,
-        sizes: Sequence[int],
-        activation: str = "relu",
-        initialization: str | Callable = "default",
+        sizes: Any,
+        activation: Any = "relu",
+        initialization: Any = "default",
         *,
         dtype: Any = None,
         rng: Any = None,
@@ -300,17 +300,17 @@ class MLP(Sequential):
         rng = random_generator(rng)
         layers = []
         for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
-            layers += [Linear(fan_in, fan_out, dtype=dtype, rng=rng), ACTIVATIONS[activation]()]
+            layers += [Linear(fan_in, fan_out, dtype=dtype, rng=0), ACTIVATIONS[activation]()]
         super().__init__(*layers[:-1])
         self.sizes = sizes
-        initialize(self, initialization, rng)
+        initialize(self, initialization, rng)  # replaces what the layers drew for themselves
 
     def linear_layers(self) -> list[Linear]:
         """The linear layers, from input to output."""
         return [layer for layer in self if isinstance(layer, Linear)]
 
 
-def initialize(network: MLP, initialization: str | Callable, rng: np.random.Generator) -> None:
+def initialize(network: MLP, initialization: Any, rng: np.random.Generator) -> None:
     """Draw all weights and biases of a network anew, by the name of a rule or by a function."""
     if not callable(initialization):
         validate_choice(initialization, "initialization", INITIALIZATIONS)
@@ -434,7 +434,8 @@ def encode_targets(
     Raises:
         ValueError: not class labels, a single class, or a label that is not among `classes`.
     """
-    if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+    y = y if y is None else np.asarray(y)
+    if y is not None and y.ndim == 2 and y.shape[1] > 1:
         matrix = validate_matrix(y, "y", dtype=dtype)
         if len(matrix) != n or not np.isin(matrix, (0, 1)).all():
             raise ValueError(
@@ -532,7 +533,7 @@ class MLPClassifier(ClassifierMixin, Estimator):
         self.epsilon = epsilon
         self.n_iter_no_change = n_iter_no_change
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MLPClassifier:
         """Train on X (n, d) and labels y (n,), or 0/1 labels (n, k); returns self.
 
         Raises:
@@ -561,12 +562,12 @@ class MLPClassifier(ClassifierMixin, Estimator):
             )
         return self
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
         """Train one epoch on a part of the data; the first call needs all `classes`. Returns self."""
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         fresh = not hasattr(self, "network_")
-        if fresh and classes is None and np.ndim(y) == 1:
+        if fresh and classes is None and np.asarray(y).ndim == 1:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if not fresh and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit: {self.classes_!r}")
@@ -858,6 +859,7 @@ def compare_gradients(comparison: Comparison, torch: Any) -> None:  # practice: 
 def compare_training(comparison: Comparison, torch: Any) -> None:  # practice: keep
     """Five epochs from the same weights through the same batches."""
     X, y, X_test, y_test = digits_split()
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0).step()  # the first use imports much of torch
     sizes = (64, 64, 10)
     rules = (("Adam", Adam, {"lr": 1e-3}), ("SGD", SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}))
     for name, rule, options in rules:

@@ -84,9 +84,12 @@
 # %%
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -159,31 +162,28 @@ class Target:
         self.n_densities = self.n_gradients = 0
 
     def log_density(self, position, rows=None):  # practice: keep
-        """(k,) log densities; a NaN counts as −∞. Rows left out are not evaluated and get −∞."""
-        rows = range(len(position)) if rows is None else rows
-        self.n_densities += len(rows)
-        if self.vectorized and len(rows) == len(position):
-            values = np.asarray(self._logpdf(position), float)
+        """(k,) log densities. Rows left out are not evaluated and get −∞."""
+        self.n_densities += len(position) if rows is None else len(rows)
+        if self.vectorized and rows is None:
+            return self._logpdf(position)
+        values = np.full(len(position), -np.inf)
+        if self.vectorized:
+            values[rows] = self._logpdf(position[rows])
         else:
-            values = np.full(len(position), -np.inf)
-            if self.vectorized:
-                values[rows] = self._logpdf(position[rows])
-            else:
-                for row in rows:
-                    values[row] = self._logpdf(position[row])
-        return np.where(np.isnan(values), -np.inf, values)
+            for row in range(len(position)) if rows is None else rows:
+                values[row] = self._logpdf(position[row])
+        return values
 
     def gradient(self, position, rows=None):  # practice: keep
         """(k, dim) gradients; rows left out get zeros."""
-        rows = range(len(position)) if rows is None else rows
-        self.n_gradients += len(rows)
-        if self.vectorized and len(rows) == len(position):
-            return np.asarray(self._gradient(position), float)
+        self.n_gradients += len(position) if rows is None else len(rows)
+        if self.vectorized and rows is None:
+            return self._gradient(position)
         values = np.zeros(position.shape)
         if self.vectorized:
             values[rows] = self._gradient(position[rows])
         else:
-            for row in rows:
+            for row in range(len(position)) if rows is None else rows:
                 values[row] = self._gradient(position[row])
         return values
 
@@ -202,7 +202,7 @@ class Target:
         if not np.isfinite(density).all():
             row = int(np.flatnonzero(~np.isfinite(density))[0])
             raise ValueError(
-                f"logpdf is not finite at the start of chain {row}: it is {density[row]} (NaN counts as -inf) at "
+                f"logpdf is not finite at the start of chain {row}: it is {density[row]} at "
                 f"x0 = {position[row]}. Start where the density is positive."
             )
         if self._gradient is None:
@@ -279,7 +279,9 @@ def metropolis(
     position, n_draws, n_warmup, rng = _prepare(x0, n_draws, n_warmup, n_chains, rng)
     step = np.asarray(step_size, float)
     if step.shape not in ((), position.shape[1:]) or not (np.isfinite(step).all() and (step > 0).all()):
-        raise ValueError(f"step_size must be positive: a number or {position.shape[1]} of them, got {step_size}.")
+        raise ValueError(
+            f"step_size must be positive: a number or {position.shape[1]} of them, got {step_size}."
+        )
     target = Target(logpdf, None, vectorized)
     state = target.start(position)
     draws = np.empty((n_draws, *position.shape))
@@ -296,8 +298,9 @@ def metropolis_step(target: Target, state: State, step, rng) -> tuple[State, np.
     """One proposal for every chain: the new state, and the acceptance probabilities (chains,)."""
     proposal = state.position + step * rng.standard_normal(state.position.shape)
     density = target.log_density(proposal)
-    # α = min(1, p(x')/p(x))
+    # α = min(1, p(x')/p(x)); where the density is NaN the point counts as outside the support
     log_ratio = np.minimum(0.0, density - state.log_density)
+    log_ratio[np.isnan(log_ratio)] = -np.inf
     accept = -rng.standard_exponential(len(density)) < log_ratio
     return _choose(accept, State(proposal, density, state.gradient), state), np.exp(log_ratio)
 
@@ -359,7 +362,9 @@ def gibbs(
     position, n_draws, n_warmup, rng = _prepare(x0, n_draws, n_warmup, n_chains, rng)
     dim = position.shape[1]
     blocks = [np.atleast_1d(block) for block in (range(len(conditionals)) if blocks is None else blocks)]
-    if len(blocks) != len(conditionals) or not np.array_equal(np.unique(np.concatenate(blocks)), np.arange(dim)):
+    if len(blocks) != len(conditionals) or not np.array_equal(
+        np.unique(np.concatenate(blocks)), np.arange(dim)
+    ):
         raise ValueError(
             f"conditionals and blocks must match and cover the coordinates 0 to {dim - 1}; got {len(conditionals)} "
             f"conditionals for blocks {[block.tolist() for block in blocks]}."
@@ -423,20 +428,21 @@ def hmc_step(target: Target, state: State, step_size: float, scale, n_steps: int
 #
 # $$p_{\text{first}}\cdot\rho \le 0 \;\text{ or }\; p_{\text{last}}\cdot\rho \le 0, \qquad \rho = \rho_L + \rho_R,$$
 #
-# and the same for (left part, first point of the right) and for (last point of the left, right part). The order of the two ends does not matter, so one function serves both directions of time.
+# and the same for (left part, first point of the right) and for (last point of the left, right part). The order of the two ends does not matter, so both directions of time are served.
 
 
 # %%
-def is_turning(first, last_of_left, first_of_right, last, left_sum, right_sum):
-    """Which chains' stretches have made a U-turn, (chains,) bool; all arguments (chains, dim) momenta."""
-    turning = _opposes(first, last, left_sum + right_sum)
-    turning |= _opposes(first, first_of_right, left_sum + first_of_right)
-    turning |= _opposes(last_of_left, last, right_sum + last_of_left)
+def is_turning(first, last, way):
+    """Which chains have p_first·ρ ≤ 0 or p_last·ρ ≤ 0, (k,) bool; all arguments (k, dim), in units of momentum."""
+    return np.minimum(np.vecdot(first, way), np.vecdot(last, way)) <= 0
+
+
+def join_is_turning(first, last_of_left, first_of_right, last, left_sum, right_sum):
+    """Which chains' two neighboring stretches turn when they are joined, (k,) bool; all arguments (k, dim)."""
+    turning = is_turning(first, last, left_sum + right_sum)
+    turning |= is_turning(first, first_of_right, left_sum + first_of_right)
+    turning |= is_turning(last_of_left, last, right_sum + last_of_left)
     return turning
-
-
-def _opposes(first, last, way):
-    return (np.vecdot(first, way) <= 0) | (np.vecdot(last, way) <= 0)
 
 
 # %% [markdown]
@@ -474,36 +480,45 @@ def grow_subtree(target: Target, state: State, momentum, energy, kick, drift, n_
     diverging = np.zeros(chains, bool)
     usable = np.ones(chains, bool)
     for leaf in range(n_leaves):
-        rows = None if usable.all() else np.flatnonzero(usable)
+        left = np.count_nonzero(usable)
+        if left == 0:
+            break
+        rows = None if left == chains else np.flatnonzero(usable)
         state, momentum = leapfrog(target, state, momentum, kick, drift, rows)
         for store, part in zip(leaves, state, strict=True):
             store[leaf] = part
         momenta[leaf] = momentum
-        sums[leaf + 1] = sums[leaf] + momentum
+        np.add(sums[leaf], momentum, out=sums[leaf + 1])
+        made[leaf] = usable
         # log weight H₀ − H; NaN (a lost trajectory) fails the comparison, too
         log_weight = energy + state.log_density - np.vecdot(momentum, momentum) / 2
         sane = log_weight > -DIVERGENCE
-        made[leaf] = usable
-        diverging |= usable & ~sane
-        usable &= sane
-        log_weights[leaf, usable] = log_weight[usable]
-        size = 2
-        while (leaf + 1) % size == 0:  # blocks of 2, 4, 8, … leaves that end here
+        if rows is not None or not sane.all():
+            diverging |= usable & ~sane
+            usable &= sane
+            log_weight = np.where(usable, log_weight, -np.inf)
+        log_weights[leaf] = log_weight
+        if leaf % 2:  # a block of two leaves ends here: its inner ends are its ends
+            usable &= ~is_turning(momenta[leaf - 1], momentum, sums[leaf + 1] - sums[leaf - 1])
+        size = 4
+        while (leaf + 1) % size == 0:  # and perhaps blocks of 4, 8, … leaves
             start, middle = leaf + 1 - size, leaf + 1 - size // 2
-            left_sum, right_sum = sums[middle] - sums[start], sums[leaf + 1] - sums[middle]
-            usable &= ~is_turning(
-                momenta[start], momenta[middle - 1], momenta[middle], momentum, left_sum, right_sum
+            usable &= ~join_is_turning(
+                momenta[start],
+                momenta[middle - 1],
+                momenta[middle],
+                momentum,
+                sums[middle] - sums[start],
+                sums[leaf + 1] - sums[middle],
             )
             size *= 2
-        if not usable.any():
-            break
     drawn = np.argmax(log_weights + rng.gumbel(size=log_weights.shape), axis=0)
     return SubTree(
         proposal=State(*(store[drawn, np.arange(chains)] for store in leaves)),
         last=state,
         first_momentum=momenta[0],
         last_momentum=momentum,
-        momentum_sum=sums[leaf + 1],
+        momentum_sum=sums[-1],
         log_weight=logsumexp(log_weights, axis=0),
         usable=usable,
         diverging=diverging,
@@ -549,7 +564,7 @@ def nuts_step(target: Target, state: State, step_size: float, scale, max_tree_de
         take = new.usable & (-rng.standard_exponential(len(who)) < new.log_weight - log_weight[who])
         for part, proposal in zip(chosen, new.proposal, strict=True):
             part[who[take]] = proposal[take]
-        turned = is_turning(
+        turned = join_is_turning(
             end_momenta[far],
             end_momenta[near],
             new.first_momentum,
@@ -590,8 +605,12 @@ def reasonable_step_size(target: Target, state: State, scale, rng, step_size: fl
             if not 1e-12 < step_size < 1e12:
                 raise ValueError(
                     f"no step size works at x0: {step_size:.0e} is still "
-                    + ("accepted, so logpdf is flat and the posterior improper." if factor > 1 else "rejected; "
-                       "does gradient belong to logpdf? shared.gradients.check_gradient tells.")
+                    + (
+                        "accepted, so logpdf is flat and the posterior improper."
+                        if factor > 1
+                        else "rejected; "
+                        "does gradient belong to logpdf? shared.gradients.check_gradient tells."
+                    )
                 )
     return step_size
 
@@ -683,7 +702,7 @@ def hmc(
         rng: a generator or a seed.
         step_size: where to begin; None looks for one. With `n_warmup=0` it is kept, in the units of x.
         path_length: longest travel time. The number of leapfrog steps of a draw, shared by the chains, is uniform on
-            1 … ⌈path_length / step_size⌉. π suits posteriors near a Gaussian; see the derivation.
+            1 … ⌈path_length / step_size⌉ (1,024 at most). π suits posteriors near a Gaussian; see the derivation.
         vectorized: both functions take (k, dim) and return (k,) and (k, dim).
 
     Raises:
@@ -747,3 +766,319 @@ def nuts(
             return nuts_step(target, state, step_size, scale, max_tree_depth, rng)
 
     return _run(step, target, position, n_draws, n_warmup, n_chains, target_accept, step_size, rng)
+
+
+# %% [markdown]
+# ## 4. Validate
+#
+# A posterior mean estimated from draws carries a Monte Carlo standard error (MCSE), so two correct samplers differ. They agree when they differ by no more than 3 times
+# the combined error, $\sqrt{\mathrm{MCSE}_1^2 + \mathrm{MCSE}_2^2}$. The seeds are fixed, not chosen. Of 42 such comparisons one in ten honest runs would still have one above 3 ($1 - 0.9973^{42} = 11\,\%$), so the rule, fixed in advance, is:
+# where one exceeds 3, both sides draw afresh, four times as much, once. A true difference doubles; chance does not repeat itself.
+#
+# The regression's posterior is also known in closed form, so HMC, Gibbs and NUTS are held against the truth, too, at 4.5 standard errors (66 comparisons; one honest run in two thousand fails).
+#
+# | | ours | PyMC 5 |
+# |---|---|---|
+# | tree | iterative, chains in step, multinomial, Stan's extra checks | recursive, one chain after the other, multinomial, the same extra checks |
+# | metric and step size | one for all chains, Stan's windows | one a chain, windows of 101 draws |
+# | constraints | you write the density of log τ, with its Jacobian | transforms by itself |
+# | start | where you say | jittered by U(−1, 1) |
+# | `rhat`, `effective_sample_size` | one parameter or many, as arrays | ArviZ: the same numbers |
+
+
+# %%
+def standardized_diabetes(n_rows: int = 442) -> RegressionPosterior:  # practice: keep
+    """Posterior of the regression of disease progression on ten variables, all standardized (Efron et al. 2004)."""
+    from shared.datasets import load_diabetes
+
+    data = load_diabetes()
+    X, y = data.X[:n_rows], data.y[:n_rows]
+    return RegressionPosterior((X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std())
+
+
+def _draw(sampler, posterior, n_draws, seed, n_chains=16):  # practice: keep
+    """Parameters drawn by a Hamiltonian sampler from dispersed starts, (chains, draws, parameters)."""
+    rng = np.random.default_rng(seed)
+    start = rng.uniform(-1, 1, size=(n_chains, posterior.dim))
+    result = sampler(
+        posterior.logpdf,
+        posterior.gradient,
+        start,
+        n_draws,
+        n_warmup=300,
+        n_chains=n_chains,
+        target_accept=0.9,
+        rng=rng,
+        vectorized=True,
+    )
+    return posterior.parameters(result.draws)
+
+
+def _draw_gibbs(posterior: RegressionPosterior, n_draws, seed):  # practice: keep
+    """The regression by Gibbs: β given σ² is normal, σ² given β inverse gamma."""
+    from shared import linalg
+
+    root_inverse = linalg.inv(linalg.cholesky(posterior.A)).T  # L⁻ᵀ with A = L Lᵀ, so that Cov(L⁻ᵀξ) = A⁻¹
+    mean = linalg.solve(posterior.A, posterior.Xy)
+    shape = posterior.shape + (posterior.n + posterior.d) / 2
+
+    def draw_beta(x, rng):
+        return mean + np.sqrt(x[-1]) * (root_inverse @ rng.standard_normal(posterior.d))
+
+    def draw_variance(x, rng):
+        quadratic = posterior.yy + x[:-1] @ (posterior.A @ x[:-1] - 2 * posterior.Xy)
+        return (posterior.rate + quadratic / 2) / rng.standard_gamma(shape)
+
+    blocks = [np.arange(posterior.d), posterior.d]
+    return gibbs(
+        [draw_beta, draw_variance], np.ones(posterior.dim), n_draws, n_warmup=20, rng=seed, blocks=blocks
+    ).draws
+
+
+def _moments(draws):  # practice: keep
+    """Posterior means and standard deviations with their Monte Carlo standard errors, each (2·parameters,)."""
+    values = np.concatenate([draws.mean(axis=(0, 1)), draws.std(axis=(0, 1), ddof=1)])
+    errors = [monte_carlo_standard_error(draws, kind) for kind in ("mean", "sd")]
+    return values, np.concatenate(errors)
+
+
+def _pymc_model(posterior):  # practice: keep
+    """The same posterior written in PyMC, and the names of its parameters in our order."""
+    import pymc as pm
+
+    with pm.Model() as model:
+        if isinstance(posterior, EightSchools):
+            mu, tau = pm.Normal("mu", 0, 5), pm.HalfCauchy("tau", 5)
+            theta = pm.Deterministic("theta", mu + tau * pm.Normal("z", 0, 1, shape=8))
+            pm.Normal("y", theta, EIGHT_SCHOOLS["standard_error"], observed=EIGHT_SCHOOLS["effect"])
+            return model, ("mu", "tau", "theta")
+        variance = pm.InverseGamma("variance", posterior.shape, posterior.rate)
+        scale = pm.math.sqrt(variance)
+        beta = pm.Normal("beta", 0, scale / np.sqrt(posterior.precision), shape=posterior.d)
+        pm.Normal("y", pm.math.dot(posterior.X, beta), scale, observed=posterior.y)
+        return model, ("beta", "variance")
+
+
+@contextmanager
+def _quiet():  # practice: keep
+    """No log lines and no warnings about the installation from PyMC while it compiles and samples."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _pymc_draws(model, names, n_draws, n_tune, chains, seed, step=None):  # practice: keep
+    """Draws of PyMC's NUTS, (chains, draws, parameters), one chain after the other on one core."""
+    import pymc as pm
+    import pytensor
+
+    # Without a C compiler PyTensor would fall back to plain Python, ten times slower than Numba.
+    options = {} if pytensor.config.cxx else {"compile_kwargs": {"mode": "NUMBA"}}
+    if step is not None:
+        options = {"step": step}
+    with _quiet(), model:
+        trace = pm.sample(
+            n_draws,
+            tune=n_tune,
+            chains=chains,
+            cores=1,
+            random_seed=seed,
+            progressbar=False,
+            compute_convergence_checks=False,
+            return_inferencedata=False,
+            **options,
+        )
+    parts = [np.stack(trace.get_values(name, combine=False)) for name in names]
+    return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=2)
+
+
+# %%
+def validate() -> list[Agreement]:
+    """NUTS against PyMC, all samplers against the closed form, the diagnostics against ArviZ. About 15 s, most of them PyMC's."""
+    regression, schools = standardized_diabetes(), EightSchools()
+    comparison = Comparison(reference="pymc", dataset="diabetes, standardized")
+    draws = _compare_with_pymc(comparison, regression, n_draws=(1500, 750))
+    _compare_with_exact(comparison, regression, draws)
+    draws = _compare_with_pymc(comparison.on(dataset="eight schools"), schools, n_draws=(1000, 1000))
+    _compare_with_arviz(comparison.on(reference="arviz", dataset="draws of eight schools"), draws)
+    return comparison.agreements
+
+
+def _compare_with_pymc(comparison, posterior, n_draws):  # practice: keep
+    """Means and standard deviations in units of the combined standard error; our draws are returned."""
+    with _quiet():
+        model, names = _pymc_model(posterior)
+    for attempt, times in enumerate((1, 4)):
+        ours, theirs = comparison.run(
+            lambda: _draw(nuts, posterior, times * n_draws[0], seed=attempt),  # noqa: B023
+            lambda: _pymc_draws(model, names, times * n_draws[1], 500, 2, seed=attempt),  # noqa: B023
+        )
+        (a, error_a), (b, error_b) = _moments(ours), _moments(theirs)
+        unit = np.sqrt(error_a**2 + error_b**2)
+        if (np.abs(a - b) / unit).max() <= 3:
+            break
+    k = len(a) // 2
+    for quantity, part in (("means", slice(k)), ("standard deviations", slice(k, None))):
+        comparison.compare(
+            f"posterior {quantity} in Monte Carlo standard errors, NUTS",
+            a[part] / unit[part],
+            b[part] / unit[part],
+            tolerance=3,
+            measure="absolute",
+            reason="3 combined Monte Carlo standard errors, the largest of all parameters; see section 4 on multiplicity",
+        )
+    return ours
+
+
+def _compare_with_exact(comparison, posterior, nuts_draws):  # practice: keep
+    """The conjugate regression has a closed form; three samplers are held against it."""
+    exact = np.concatenate(posterior.exact())
+    comparison = comparison.on(reference="closed form (normal inverse gamma)")
+    for name, run in (
+        ("NUTS", lambda: nuts_draws),
+        ("HMC", lambda: _draw(hmc, posterior, 1500, seed=0)),
+        ("Gibbs", lambda: _draw_gibbs(posterior, 2000, seed=0)),
+    ):
+        ours, truth = comparison.run(run, lambda: exact)
+        values, errors = _moments(ours)
+        comparison.compare(
+            f"posterior means and standard deviations in Monte Carlo standard errors, {name}",
+            values / errors,
+            truth / errors,
+            tolerance=4.5,
+            measure="absolute",
+            reason="the largest of 22 normal deviates; of 66 one exceeds 4.5 in one honest run in two thousand",
+        )
+
+
+def _compare_with_arviz(comparison, draws):  # practice: keep
+    """R̂ and effective sample sizes on draws that are odd in number, tied, and not converged."""
+    with _quiet():
+        import arviz
+    rough = draws[:, :201, :4].copy()
+    rough[..., 1] = np.round(rough[..., 1])  # ties
+    rough[::2, :, 2] += 10  # chains that disagree
+    rough[..., 3] = np.cumsum(rough[..., 3], axis=1)  # chains that wander
+    for label, part in (("", draws), (", odd length, ties, no convergence", rough)):
+        columns = range(part.shape[2])
+        for name, ours, theirs in (
+            ("R-hat", rhat, arviz.rhat),
+            ("bulk ESS", effective_sample_size, arviz.ess),
+            (
+                "tail ESS",
+                lambda x: effective_sample_size(x, kind="tail"),
+                lambda x: arviz.ess(x, method="tail"),
+            ),
+        ):
+            a, b = comparison.run(
+                lambda: ours(part),  # noqa: B023
+                lambda: np.array([float(theirs(part[..., j])) for j in columns]),  # noqa: B023
+            )
+            comparison.compare(
+                name + label,
+                a,
+                b,
+                tolerance=1e-9,
+                measure="elementwise",
+                reason="the same estimator in another order of summation: rounding only",
+            )
+
+
+def benchmarks() -> list[Benchmark]:
+    """Seconds per effective draw (the smallest over the parameters), warm-up included, compilation not."""
+
+    def setup(n_rows):
+        import pymc as pm
+
+        posterior = standardized_diabetes(n_rows)
+        with _quiet():
+            model, names = _pymc_model(posterior)
+            with model:
+                _, step = pm.init_nuts(chains=4, progressbar=False, random_seed=0)
+        seeds = count()
+
+        def ours():
+            rng = np.random.default_rng(next(seeds))
+            start = rng.uniform(-1, 1, size=(4, posterior.dim))
+            result = nuts(
+                posterior.logpdf, posterior.gradient, start, 400, n_warmup=400, rng=rng, vectorized=True
+            )
+            return posterior.parameters(result.draws)
+
+        return ours, lambda: _pymc_draws(model, names, 400, 400, 4, next(seeds), step)
+
+    return [
+        Benchmark(
+            name="NUTS, regression, per effective draw",
+            sizes=(111, 442),
+            setup=setup,
+            expected_exponent=0.0,  # the data enter through sufficient statistics
+            reference="pymc",
+            repeats=3,
+            work=lambda draws: float(np.min(effective_sample_size(draws))),
+            unit="rows",
+        )
+    ]
+
+
+# %% [markdown]
+# ## 5. Document
+#
+# **Use it** for posteriors with a gradient and up to some thousands of parameters: start four or more chains at dispersed points, look at `rhat` (below 1.01), both effective sample sizes (above 400), and `n_divergences` (none), and only then at the answer.
+# NUTS first; Gibbs where the conditionals are known and the blocks not too correlated; Metropolis for a handful of parameters without a gradient.
+#
+# **Do not use it** where a closed form exists (the regression above has one), for discrete parameters (sum them out), or where only a rough answer to a huge model is needed (variational inference).
+#
+# **How it breaks**: [a random walk pays for every dimension; two modes do not mix; one start hides the other mode; the funnel's neck](failure_modes/markov_chain_monte_carlo.py).
+#
+# The example: eight schools report what a coaching program did for their pupils (Rubin 1981). Taken one by one, school A gained 28 points and school C lost 3. Taken together, the model learns how much schools differ at all ($\tau$), and
+# draws each estimate towards the common mean, those with the largest errors the most.
+
+
+# %%
+def example():
+    """Eight schools: the reported effects, what the model makes of them, and how much schools differ."""
+    from shared.figures import COLORS, subplots
+
+    schools = EightSchools()
+    draws = _draw(nuts, schools, 300, seed=0).reshape(-1, schools.dim)
+    low, middle, high = np.percentile(draws[:, 2:], [16, 50, 84], axis=0)
+    effect, error = EIGHT_SCHOOLS["effect"], EIGHT_SCHOOLS["standard_error"]
+    figure, (left, right) = subplots(1, 2, width=9.0, height=4.0, width_ratios=(3, 2))
+    places = np.arange(8)
+    left.errorbar(
+        effect, places + 0.15, xerr=error, fmt="o", color=COLORS["muted"], label="reported ± standard error"
+    )
+    left.errorbar(
+        middle,
+        places - 0.15,
+        xerr=[middle - low, high - middle],
+        fmt="o",
+        color=COLORS["ours"],
+        label="posterior median, 68 % interval",
+    )
+    left.axvline(draws[:, 0].mean(), color=COLORS["theory"], linestyle="--", label="common mean μ")
+    left.set_yticks(places, list("ABCDEFGH"))
+    left.invert_yaxis()
+    left.set(
+        xlabel="effect of coaching, points of the SAT",
+        ylabel="school",
+        title="Each estimate leans on the others",
+    )
+    left.legend(loc="lower right")
+    right.hist(draws[:, 1], bins=40, range=(0, 20), density=True, color=COLORS["ours"])
+    right.set(xlabel="τ, points", ylabel="posterior density", title="How much do schools differ?")
+    return figure
+
+
+# %%
+if __name__ == "__main__":
+    from shared.presentation import present_topic
+
+    present_topic(validate, example)

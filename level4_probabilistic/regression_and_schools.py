@@ -57,6 +57,7 @@ class RegressionPosterior:
             validate_number(value, name, minimum=0, exclusive=True)
         self.n, self.d = X.shape
         self.dim = self.d + 1
+        self.X, self.y, self.precision = X, y, precision
         self.A = X.T @ X + precision * np.eye(self.d)
         self.Xy, self.yy = X.T @ y, y @ y
         self.shape, self.rate = shape, rate
@@ -64,17 +65,18 @@ class RegressionPosterior:
     def logpdf(self, theta: np.ndarray) -> np.ndarray:
         """Log density up to a constant at (..., d + 1) → (...)."""
         beta, s = theta[..., :-1], theta[..., -1]
-        quadratic = self.yy + np.vecdot(beta, beta @ self.A - 2 * self.Xy)
+        slope = self.Xy - beta @ self.A
+        quadratic = self.yy - np.vecdot(beta, slope + self.Xy)
         return -((self.n + self.d) / 2 + self.shape) * s - (self.rate + quadratic / 2) * np.exp(-s)
 
     def gradient(self, theta: np.ndarray) -> np.ndarray:
         """Gradient of `logpdf`, (..., d + 1)."""
         beta, s = theta[..., :-1], theta[..., -1]
-        product = beta @ self.A
-        quadratic = self.yy + np.vecdot(beta, product - 2 * self.Xy)
+        slope = self.Xy - beta @ self.A
+        quadratic = self.yy - np.vecdot(beta, slope + self.Xy)
         precision = np.exp(-s)
         result = np.empty_like(theta)
-        result[..., :-1] = precision[..., None] * (self.Xy - product)
+        result[..., :-1] = precision[..., None] * slope
         result[..., -1] = (self.rate + quadratic / 2) * precision - ((self.n + self.d) / 2 + self.shape)
         return result
 

@@ -50,7 +50,9 @@ __all__ = ["DualAveraging", "adaptation_windows", "shrunken_variance"]
 class DualAveraging:
     """Stochastic search for the step size whose acceptance is `target` (Hoffman and Gelman 2014, section 3.2)."""
 
-    def __init__(self, step_size: float, target: float, *, gamma: float = 0.05, t0: float = 10.0, kappa: float = 0.75):
+    def __init__(
+        self, step_size: float, target: float, *, gamma: float = 0.05, t0: float = 10.0, kappa: float = 0.75
+    ):
         self.target, self.gamma, self.t0, self.kappa = target, gamma, t0, kappa
         self.restart(step_size)
 

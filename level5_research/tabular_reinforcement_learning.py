@@ -131,6 +131,7 @@
 # %%
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -140,10 +141,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from level5_research.tabular_reinforcement_learning_references import (
+    GAMMA,
+    WORLDS,
+    race_q_learning,
+    race_value_iteration,
+    roll_out,
+    solve_linear_program,
+    solve_policy,
+)
 from level5_research.tabular_reinforcement_learning_worlds import (
     MarkovDecisionProcess,
     TabularEnvironment,
     action_probabilities,
+    initial_probabilities,
     markov_decision_process,
     planning_discount,
     schedule,
@@ -209,9 +220,10 @@ class Plan:
 def bellman_backup(P: Any, values: Float[np.ndarray, " S"], gamma: float) -> Float[np.ndarray, "S A"]:
     """Value of each action when `values` is what the next states are worth: one sweep, O(S·A·b)."""
     model = markov_decision_process(P)
-    future = np.zeros_like(model.reward)  # (A, S)
-    for weight, next_state in zip(model.weight, model.next_state, strict=True):
-        gathered = values.take(next_state)  # v(s') of outcome j
+    future = values.take(model.next_state[0], mode="clip")  # v(s') of outcome 0, (A, S); indices are checked
+    future *= model.weight[0]
+    for weight, next_state in zip(model.weight[1:], model.next_state[1:], strict=True):
+        gathered = values.take(next_state, mode="clip")
         gathered *= weight
         future += gathered
     future *= gamma
@@ -301,12 +313,7 @@ def exact_return(P: Any, policy: Any, gamma: float, initial_distribution: Any) -
             `env.unwrapped.initial_state_distrib`.
     """
     values = policy_evaluation(P, policy, gamma)
-    start = np.asarray(initial_distribution, dtype=float)
-    if start.shape != values.shape or not np.all(start >= 0) or not abs(start.sum() - 1.0) <= 1e-8:
-        raise ValueError(
-            f"initial_distribution must be {len(values)} probabilities that sum to 1, got shape {start.shape} "
-            f"with sum {start.sum():g}."
-        )
+    start = initial_probabilities(initial_distribution, len(values))
     return float(start @ values)
 
 
@@ -698,3 +705,275 @@ def monte_carlo_control(
         return learner.act(q[next_state])
 
     return learner.run(learn)
+
+
+# %% [markdown]
+# ## 4. Validate
+#
+# | | ours | elsewhere | why |
+# |---|---|---|---|
+# | terminated outcome in `P` | reward, no future | as in `step` | the goal of CliffWalking has moves onward |
+# | truncation | bootstraps | often taken for an end | the future goes on, only unwatched |
+# | return of a policy | linear solve, no time limit | mean of episodes | no noise |
+# | ties | random while acting, first in `.policy` | `argmax`: first | or an agent sticks to the first |
+# | `gamma = 1` | learners only | not checked | a policy that never ends has no finite value |
+#
+# The references know nothing of our solvers. The **linear program** $\min \sum_s v(s)$ subject to
+# $v(s) \ge r(s,a) + \gamma \sum_{s'} P_{sas'} v(s')$ for all pairs has $v_*$ as its only solution: any
+# feasible $v$ satisfies $v \ge Tv$, hence $v \ge v_*$ by repeating $T$. The **sparse linear solve** gives
+# the values of a given policy. Both get their matrices straight from Gymnasium's `P`. Monte Carlo rollouts
+# in Gymnasium itself check that these tables are the world.
+#
+# The learners' settings follow from the theory, for each kind of world. FrozenLake slips, so the steps fall
+# as $n^{-0.6}$, and its table starts at the largest possible return, 1. CliffWalking and Taxi are
+# deterministic, so $\alpha = 1$; their rewards are costs (but for Taxi's last), so zero is optimistic for
+# the start. SARSA's target is random even there, because its next action is.
+
+
+# %%
+def decaying_step_size(n: int) -> float:
+    """α_n = n^(−0.6), a polynomial learning rate (Even-Dar and Mansour 2003)."""
+    return n**-0.6
+
+
+# %%
+def validate() -> list[Agreement]:
+    """Planners against linear programming and sparse solves; learners against the exact optimum."""
+    import gymnasium
+
+    environments = {name: gymnasium.make(key, **options) for name, (key, options) in WORLDS.items()}
+    comparison = Comparison(reference="scipy.optimize.linprog", dataset="FrozenLake 4×4")
+    for name, env in environments.items():
+        _compare_planners(comparison.on(dataset=name), env.unwrapped)
+    _compare_rollouts(comparison, environments["FrozenLake 4×4"].unwrapped)
+    _compare_learners(comparison, environments)
+    return comparison.agreements
+
+
+def _compare_planners(comparison: Comparison, world: Any) -> None:  # practice: keep
+    P, start = world.P, world.initial_state_distrib
+    stop = "stopped at tol·(1−γ)/γ with tol = 1e-8, so the error is at most 1e-8"
+    exact = "both solve linear equations: rounding, times 1/(1−γ)"
+    plan, optimum = comparison.run(
+        lambda: value_iteration(P, GAMMA, tol=1e-8), lambda: solve_linear_program(P)
+    )
+    comparison.compare(
+        "optimal values, value iteration",
+        plan.values,
+        optimum,
+        tolerance=1e-8,
+        reason=stop,
+        measure="absolute",
+    )
+    by_policies, _ = comparison.run(lambda: policy_iteration(P, GAMMA), lambda: None)
+    comparison.compare(
+        "optimal values, policy iteration", by_policies.values, optimum, tolerance=1e-9, reason=exact
+    )
+    soft, soft_optimum = comparison.run(
+        lambda: policy_iteration(P, GAMMA, epsilon=0.1), lambda: solve_linear_program(P, epsilon=0.1)
+    )
+    comparison.compare(
+        "optimal ε-soft values, ε = 0.1", soft.values, soft_optimum, tolerance=1e-9, reason=exact
+    )
+
+    sparse_solve = comparison.on(reference="scipy.sparse.linalg.spsolve")
+    values, (their_values, their_q) = sparse_solve.run(
+        lambda: policy_evaluation(P, plan.policy, GAMMA), lambda: solve_policy(P, plan.policy)
+    )
+    sparse_solve.compare("values of a policy", values, their_values, tolerance=1e-10, reason=exact)
+    sparse_solve.compare(
+        "action values, value iteration", plan.q, their_q, tolerance=1e-8, reason=stop, measure="absolute"
+    )
+    sparse_solve.compare(
+        "exact return",
+        exact_return(P, plan.policy, GAMMA, start),
+        start @ their_values,
+        tolerance=1e-10,
+        reason=exact,
+    )
+
+
+def _compare_rollouts(comparison: Comparison, world: Any) -> None:  # practice: keep
+    P, policy = world.P, policy_iteration(world.P, GAMMA).policy
+    simulation = comparison.on(reference="gymnasium", dataset="FrozenLake 4×4")
+    exact, returns = simulation.run(
+        lambda: exact_return(P, policy, GAMMA, world.initial_state_distrib),
+        lambda: roll_out(world, policy, 1000, seed=0),
+    )
+    simulation.compare(
+        "exact return, against simulated episodes",
+        exact,
+        returns.mean(),
+        tolerance=4 * returns.std() / math.sqrt(len(returns)),
+        reason="four standard errors of the mean of 1,000 episodes",
+        measure="absolute",
+    )
+
+
+def _compare_learners(comparison: Comparison, environments: dict[str, Any]) -> None:  # practice: keep
+    unsettled = "a wrong action may remain where few episodes pass: 2 % of the return"
+    lanes = "two lanes through the grid are nearly as good; noisy targets may confuse them, not more: 10 %"
+    first = "averages of whole returns react slowly when the policy changes: 5 %"
+    slipping = {"alpha": decaying_step_size, "epsilon": 0.3, "initial_q": 1.0}
+    for world, learner, n_episodes, options, followed_softly, tolerance, reason in (
+        ("FrozenLake 4×4", q_learning, 6000, slipping, False, 0.02, unsettled),
+        ("CliffWalking", q_learning, 500, {"alpha": 1.0, "epsilon": 0.1}, False, 0.02, unsettled),
+        ("Taxi", q_learning, 4000, {"alpha": 1.0, "epsilon": 0.3}, False, 0.02, unsettled),
+        (
+            "FrozenLake 4×4, dry",
+            double_q_learning,
+            1000,
+            {"alpha": 1.0, "epsilon": 0.3},
+            False,
+            0.02,
+            unsettled,
+        ),
+        ("CliffWalking", sarsa, 2000, {"alpha": lambda n: 11 / (10 + n), "epsilon": 0.1}, True, 0.1, lanes),
+        ("CliffWalking", expected_sarsa, 1000, {"alpha": 1.0, "epsilon": 0.1}, True, 0.02, unsettled),
+        ("FrozenLake 4×4, dry", monte_carlo_control, 1000, {"epsilon": 0.1}, True, 0.05, first),
+    ):
+        env, epsilon = environments[world], options["epsilon"] if followed_softly else 0.0
+        P, start = env.unwrapped.P, env.unwrapped.initial_state_distrib
+        planner = comparison.on(reference="scipy.optimize.linprog", dataset=world)
+        begin = functools.partial(learner, env, n_episodes, gamma=GAMMA, rng=0, **options)
+        learnt, optimum = planner.run(begin, functools.partial(solve_linear_program, P, epsilon))
+        planner.compare(
+            f"return of {learner.__name__}, best {'ε-soft ' if followed_softly else ''}policy",
+            exact_return(P, epsilon_soft(learnt.policy, epsilon, len(P[0])), GAMMA, start),
+            start @ optimum,
+            tolerance=tolerance,
+            reason=reason,
+            measure="elementwise",
+        )
+    _compare_averages(comparison, environments["FrozenLake 4×4"])
+
+
+def _compare_averages(comparison: Comparison, env: Any) -> None:  # practice: keep
+    """First-visit and every-visit averages under a uniformly random policy, which never changes."""
+    sparse_solve = comparison.on(reference="scipy.sparse.linalg.spsolve", dataset="FrozenLake 4×4")
+    uniform = np.full((env.observation_space.n, env.action_space.n), 1.0 / env.action_space.n)
+    for first_visit in (True, False):
+        learnt, (_, q) = sparse_solve.run(
+            lambda first=first_visit: monte_carlo_control(env, 3000, epsilon=1.0, rng=0, first_visit=first),
+            lambda: solve_policy(env.unwrapped.P, uniform),
+        )
+        sparse_solve.compare(
+            f"q of the random policy at the start, {'first' if first_visit else 'every'}-visit Monte Carlo",
+            learnt.q[0],
+            q[0],
+            tolerance=float(4 * np.sqrt(q[0].max() / learnt.visits[0].min())),
+            reason="four standard errors; a return in [0, 1] of mean μ has variance at most μ",
+            measure="absolute",
+        )
+
+
+# %% [markdown]
+# **Speed.** A sweep costs $O(SAb)$ and the number of sweeps depends on $\gamma$ and tol, not on the size.
+# So value iteration on random worlds with a fixed number of outcomes grows with exponent 1. The reference
+# does the same sweeps with SciPy's compiled sparse product; a linear program would be no match (it is far
+# slower, and grows faster). The learners are raced against the environment itself: the same number of steps
+# of Gymnasium with random actions and nothing learnt. A learner cannot be faster than the world that it
+# lives in, so the ratio is the cost of learning.
+
+
+# %%
+def benchmarks() -> list[Benchmark]:
+    """Value iteration against SciPy's sparse products; Q-learning against bare environment steps."""
+    return [
+        Benchmark(
+            name="value iteration, random worlds",
+            sizes=(1000, 4000, 16_000),
+            setup=functools.partial(race_value_iteration, value_iteration),
+            expected_exponent=1.0,
+            reference="scipy.sparse.csr_matrix",
+            repeats=5,
+            unit="states",
+        ),
+        Benchmark(
+            name="Q-learning, Taxi, against its bare steps",
+            sizes=(2000, 8000, 32_000),
+            setup=functools.partial(race_q_learning, q_learning),
+            expected_exponent=1.0,
+            reference="gymnasium",
+            repeats=3,
+            unit="steps",
+        ),
+    ]
+
+
+# %% [markdown]
+# ## 5. Document
+#
+# **Use a planner** whenever the table is known or can be written down: it is exact, and takes milliseconds
+# where the learners take $10^5$ steps. Value iteration for large sparse worlds and moderate $\gamma$;
+# policy iteration for small ones and for $\gamma$ close to one, where value iteration needs $1/(1-\gamma)$
+# times as many sweeps.
+#
+# **Use a learner** when there is nothing but the world itself. Q-learning for the best policy in the end;
+# SARSA or expected SARSA where the exploring agent has to live with its mistakes (expected SARSA is the
+# better of the two wherever ε is known); double Q-learning where rewards are noisy; Monte Carlo where
+# episodes are short and the state is not all that matters. Start the table optimistically, but not for
+# double Q-learning: there the choosing table may prefer an action that it has never tried, and the judging
+# table knows what it costs.
+#
+# **Do not use any of these** where states cannot be counted. With function approximation the guarantees
+# end, and off-policy learning can diverge.
+#
+# **How it breaks**: `failure_modes/tabular_reinforcement_learning.py` shows the maximisation bias and its
+# cure, the price of walking along the cliff while exploring, and Baird's counterexample, on which
+# off-policy learning diverges at a predictable rate.
+
+
+# %%
+def example():
+    """The optimal policy of the 8×8 lake, and how Q-learning finds the way over the 4×4 lake."""
+    import gymnasium
+
+    from shared.figures import COLORS, subplots
+
+    large, small = (gymnasium.make("FrozenLake-v1", map_name=name).unwrapped for name in ("8x8", "4x4"))
+    figure, (lake, curve) = subplots(1, 2, width=10.0, height=4.4, width_ratios=[1, 1.2])
+    _draw_lake(lake, large.desc, value_iteration(large.P, GAMMA))
+
+    P, start = small.P, small.initial_state_distrib
+    env = TabularEnvironment(P, start, max_episode_steps=100)
+    episodes = [125, 250, 500, 1000, 2000, 4000]
+    for alpha, color, label in (
+        (decaying_step_size, COLORS["ours"], "step size $n^{-0.6}$"),
+        (lambda n: 1 / n, COLORS["broken"], "step size $1/n$"),
+    ):
+        for seed in range(3):  # a longer run of the same seed continues the shorter one
+            runs = [q_learning(env, n, alpha=alpha, epsilon=0.3, initial_q=1.0, rng=seed) for n in episodes]
+            returns = [exact_return(P, run.policy, GAMMA, start) for run in runs]
+            curve.plot(episodes, returns, "o-", color=color, alpha=0.8, label=label if seed == 0 else None)
+    best = start @ policy_iteration(P, GAMMA).values
+    curve.axhline(best, color=COLORS["theory"], linestyle="--", label="optimum")
+    curve.set(
+        title="Q-learning on the 4×4 lake, three runs each",
+        xlabel="episodes",
+        ylabel="exact return of the greedy policy",
+        xscale="log",
+    )
+    curve.legend(loc="center right")
+    return figure
+
+
+def _draw_lake(axes: Any, letters: np.ndarray, plan: Plan) -> None:  # practice: keep
+    size = len(letters)
+    image = axes.imshow(plan.values.reshape(size, size), cmap="viridis")
+    for cell, action in enumerate(plan.policy):
+        row, column = divmod(cell, size)
+        letter = letters[row, column].decode()
+        text = letter if letter in "HG" else "←↓→↑"[action]
+        light = plan.values[cell] < 0.55 * plan.values.max()
+        axes.text(column, row, text, ha="center", va="center", color="white" if light else "black")
+    axes.set(title="8×8 lake: optimal values and actions", xticks=[], yticks=[])
+    axes.grid(False)
+    axes.figure.colorbar(image, ax=axes, shrink=0.8)
+
+
+# %%
+if __name__ == "__main__":
+    from shared.presentation import present_topic
+
+    present_topic(validate, example)

@@ -158,9 +158,13 @@ class TabularEnvironment:
 
     def __init__(self, P: Any, initial_distribution: Any, *, max_episode_steps: int | None = None):
         model = markov_decision_process(P)
-        self.P, self.initial_state_distrib = P, np.asarray(initial_distribution, dtype=float)
+        self.P, self.initial_state_distrib = P, initial_probabilities(initial_distribution, model.n_states)
         self.observation_space, self.action_space = Discrete(model.n_states), Discrete(model.n_actions)
-        self.max_episode_steps = max_episode_steps or math.inf
+        self.max_episode_steps = math.inf
+        if max_episode_steps is not None:
+            self.max_episode_steps = validate_number(
+                max_episode_steps, "max_episode_steps", minimum=1, integer=True
+            )
         self._start = np.cumsum(self.initial_state_distrib)[:-1].tolist()
         self._outcomes = [
             [[tuple(outcome[1:]) for outcome in P[s][a]] for a in range(model.n_actions)]
@@ -227,6 +231,17 @@ def action_probabilities(policy: Any, n_states: int, n_actions: int) -> Float[np
     if not (np.all(array >= 0) and np.allclose(array.sum(axis=1), 1.0, rtol=0, atol=1e-8)):
         raise ValueError("policy: the probabilities of each state must be at least 0 and sum to 1.")
     return array.astype(float)
+
+
+def initial_probabilities(initial_distribution: Any, n_states: int) -> Float[np.ndarray, " S"]:
+    """The distribution of the first state, checked."""
+    start = np.asarray(initial_distribution, dtype=float)
+    if start.shape != (n_states,) or not np.all(start >= 0) or not abs(start.sum() - 1.0) <= 1e-8:
+        raise ValueError(
+            f"initial_distribution must be {n_states} probabilities that sum to 1, got shape {start.shape} "
+            f"with sum {start.sum():g}."
+        )
+    return start
 
 
 def schedule(value: Any, name: str) -> Callable[[int], float]:

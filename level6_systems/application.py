@@ -1,7 +1,8 @@
 """The web application: routes, limits on what comes in, errors as JSON, metrics, a page of documentation.
 
-This module imports FastAPI, Starlette and prometheus-client at its top, because FastAPI reads the annotations of the
-routes; so it is imported by `service.create_app` when a service is made, and by nothing else.
+This module imports FastAPI, Starlette and prometheus-client at its top, because FastAPI reads the
+annotations of the routes; so it is imported by `service.create_app` when a service is made, and by nothing
+else.
 """
 
 from __future__ import annotations
@@ -102,10 +103,14 @@ async def read_body(request: Request, config: ServiceConfig) -> bytes:
 
 def _describe(logits: np.ndarray, classes: list) -> list[dict]:
     """What a client is told about each row: label, probabilities, and the logits they come from."""
-    probabilities = softmax(logits.astype(np.float64), axis=1)
+    if logits.shape[1] == 1:  # one logit for two classes is the second against 0
+        scores = np.hstack([np.zeros_like(logits), logits])
+    else:
+        scores = logits
+    probabilities = softmax(scores.astype(np.float64), axis=1)
     return [
         {"label": classes[best], "probabilities": p, "logits": z}
-        for best, p, z in zip(logits.argmax(1), probabilities.tolist(), logits.tolist(), strict=True)
+        for best, p, z in zip(scores.argmax(1), probabilities.tolist(), logits.tolist(), strict=True)
     ]
 
 
@@ -119,7 +124,7 @@ class ServiceMetrics:
         self.registry = CollectorRegistry()
         seconds = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
         rows = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-        own = {"registry": self.registry}
+        own = {"registry": self.registry, "namespace": "groundup"}
         self.requests = Counter("requests_total", "Answered requests.", ("path", "status"), **own)
         self.latency = Histogram(
             "request_seconds",
@@ -176,7 +181,7 @@ class _Measured:
 # The application
 # ----------------------------------------------------------------------------------------------------
 _ROW = {"type": "array", "items": {"type": "number"}}
-_REQUEST_SCHEMA = {
+_SCHEMA = {
     "type": "object",
     "properties": {
         "instance": {**_ROW, "description": "one row: the answer holds `prediction`"},
@@ -185,6 +190,7 @@ _REQUEST_SCHEMA = {
     "oneOf": [{"required": ["instance"]}, {"required": ["instances"]}],
     "additionalProperties": False,
 }
+_REQUEST_BODY = {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}
 
 
 def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceConfig) -> FastAPI:
@@ -248,7 +254,7 @@ def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceCon
         predict,
         methods=["POST"],
         summary="Class probabilities of one row or of many.",
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST_SCHEMA}}}},
+        openapi_extra={"requestBody": _REQUEST_BODY},
         responses={
             400: {"description": "not JSON"},
             408: {"description": "the body came too slowly"},
@@ -323,23 +329,29 @@ def _documentation_page(schema: dict, predictor: Any) -> str:
         for method, operation in operations.items()
     )
     example = json.dumps({"instance": [0.0] * predictor.n_features})
-    return f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(schema["info"]["title"])}</title>
+    return f"""<!doctype html><html lang="en"><head><meta
+    charset="utf-8"><title>{html.escape(schema["info"]["title"])}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem }}
-table {{ border-collapse: collapse; width: 100% }} td, th {{ border-bottom: 1px solid #ccc; padding: .4rem; text-align: left; vertical-align: top }}
-textarea, pre {{ width: 100%; box-sizing: border-box; font: 14px/1.4 ui-monospace, monospace }} pre {{ white-space: pre-wrap }}
+table {{ border-collapse: collapse; width: 100% }} td, th {{ border-bottom: 1px solid #ccc; padding: .4rem;
+text-align: left; vertical-align: top }}
+textarea, pre {{ width: 100%; box-sizing: border-box; font: 14px/1.4 ui-monospace, monospace }} pre {{
+white-space: pre-wrap }}
 :root {{ color-scheme: light dark }}</style></head><body>
 <h1>{html.escape(schema["info"]["title"])}</h1>
 <p>One row has {predictor.n_features} numbers; the answer is one of {len(predictor.classes)} labels.
 The machine-readable description is <a href="openapi.json">openapi.json</a>.</p>
-<table><thead><tr><th></th><th>path</th><th>what it does</th><th>answers</th></tr></thead><tbody>{rows}</tbody></table>
-<h2>Try it</h2><form id="form"><p><label>Body of <code>POST /predict</code><textarea id="body" rows="6">{html.escape(example)}</textarea></label></p>
+<table><thead><tr><th></th><th>path</th><th>what it
+does</th><th>answers</th></tr></thead><tbody>{rows}</tbody></table>
+<h2>Try it</h2><form id="form"><p><label>Body of <code>POST /predict</code><textarea id="body"
+rows="6">{html.escape(example)}</textarea></label></p>
 <p><button>Send</button></p></form><pre id="answer" aria-live="polite"></pre><script>
 document.getElementById("form").addEventListener("submit", async (event) => {{
   event.preventDefault();
   const answer = document.getElementById("answer");
   try {{
-    const response = await fetch("predict", {{ method: "POST", body: document.getElementById("body").value }});
+    const response = await fetch("predict", {{ method: "POST", body: document.getElementById("body").value
+    }});
     answer.textContent = response.status + "\\n" + JSON.stringify(await response.json(), null, 2);
   }} catch (error) {{ answer.textContent = String(error); }}
 }});</script></body></html>"""

@@ -1,4 +1,4 @@
-"""A small HTTP client for measurements: many requests at given times, from one thread, none waiting for another.
+"""A small HTTP client for measurements: many requests at given times, none waiting for another.
 
 Load generators that wait for an answer before they send the next request slow down together with the server
 and so hide its queue ("coordinated omission"). This one is *open loop*: every request leaves at its own time.

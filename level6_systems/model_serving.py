@@ -44,7 +44,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import functools
 import json
 import math
 import tempfile
@@ -58,7 +57,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from level6_systems import client
+from level6_systems import client, measurements
 from level6_systems.onnx_export import Operation, UnsupportedOperation, export_onnx
 from level6_systems.service import (
     LiveService,
@@ -70,7 +69,6 @@ from level6_systems.service import (
 )
 from shared.agreement import Agreement, Benchmark, Comparison
 from shared.arrays import validate_number
-from shared.numerics import softmax
 
 __all__ = [
     "InvalidInput",
@@ -294,7 +292,7 @@ def parse_json(body: bytes) -> Any:
         raise InvalidInput(f"the body is not JSON: {constant} is not a JSON number.", 400)
 
     try:
-        return json.loads(body, parse_constant=not_json)
+        return json.loads(body.decode("utf-8"), parse_constant=not_json)
     except InvalidInput:
         raise
     except RecursionError:
@@ -322,7 +320,8 @@ def parse_instances(
     if not isinstance(payload, dict) or len(payload) != 1 or not payload.keys() <= {"instance", "instances"}:
         got = f"keys {sorted(payload)[:5]}" if isinstance(payload, dict) else _json_type(payload)
         raise InvalidInput(
-            f'the body must be an object with one key, "instance" (a row) or "instances" (a list of rows), got {got}.'
+            'the body must be an object with one key, "instance" (a row) or "instances" (a list of rows), '
+            f"got {got}."
         )
     single = "instance" in payload
     rows = [payload["instance"]] if single else payload["instances"]
@@ -370,7 +369,8 @@ def _json_type(value: Any) -> str:  # practice: keep
 # %%
 @dataclass
 class WaitingRequest:
-    """A request in the queue: its rows, when it came (seconds of `time.monotonic`), and where its answer goes."""
+    """A request in the queue: its rows, when it came (seconds of `time.monotonic`), and where its answer
+    goes."""
 
     rows: Float[np.ndarray, "n d"]
     arrived: float
@@ -379,7 +379,8 @@ class WaitingRequest:
 
 @dataclass(frozen=True)
 class BatchRecord:
-    """What observers learn of a batch: arrival times of its requests, rows, start and end of the model's run."""
+    """What observers learn of a batch: arrival times of its requests, rows, start and end of the model's
+    run."""
 
     arrivals: tuple[float, ...]
     rows: int
@@ -545,7 +546,8 @@ def lindley_waiting_times(
     """
     if interarrival.shape != service.shape:
         raise ValueError(
-            f"interarrival and service must have the same shape, got {interarrival.shape} and {service.shape}."
+            f"interarrival and service must have the same shape, got {interarrival.shape} and "
+            f"{service.shape}."
         )
     # x_n = s_{n-1} - a_n, and x_0 = 0: the first request waits for nobody
     walk = np.zeros(service.shape)
@@ -576,7 +578,7 @@ def mean_waiting_time(load: float, service_time: float = 1.0, squared_variation:
     return load / (1.0 - load) * (1.0 + squared_variation) / 2.0 * service_time
 
 
-def occupancy(load: float, capacity: int) -> Float[np.ndarray, "states"]:
+def occupancy(load: float, capacity: int) -> Float[np.ndarray, " states"]:
     """Stationary probabilities p_0, ..., p_K of the number of requests in an M/M/1/K queue.
 
     Raises:
@@ -640,7 +642,8 @@ def simulate_finite_queue(
     """
     if interarrival.shape != service.shape:
         raise ValueError(
-            f"interarrival and service must have the same shape, got {interarrival.shape} and {service.shape}."
+            f"interarrival and service must have the same shape, got {interarrival.shape} and "
+            f"{service.shape}."
         )
     validate_number(capacity, "capacity", minimum=1, integer=True)
     replicates, n = service.shape
@@ -667,35 +670,15 @@ def simulate_finite_queue(
 #
 # | | ours | the library's | why |
 # |---|---|---|---|
-# | operator set | 18, IR version 8 | onnx writes its newest by default | released runtimes load the newest only later |
-# | floating type | float32, also where the network has float64 | the exporter keeps the network's type | what a service uses; `dtype=np.float64` keeps it |
-# | GELU | $\tfrac x2(1+\operatorname{erf}(x/\sqrt2))$ in five nodes | one node since operator set 20 | see the first line |
-# | overload | 503 with `Retry-After` | FastAPI and uvicorn queue without bound | 429 would blame the client for what all clients do together |
-# | invalid input | 422 naming the value, 400 if not JSON | 422 repeating the value, 500 if it is NaN | the answer must be JSON itself |
-# | load $\rho$ | arrival rate × mean service time | textbooks the same | |
+# | operator set | 18, IR version 8 | the newest | released runtimes lag behind |
+# | floating type | the network's, unless `dtype` says otherwise | the same | |
+# | erf in float64 | computed in float32 | onnxruntime has none in float64 | error 1e-7 in GELU |
+# | GELU | five nodes | one node since operator set 20 | see the first row |
+# | overload | 503 with `Retry-After` | FastAPI, uvicorn: no bound | 429 would blame one client |
+# | invalid input | 422 naming the value, 400 if not JSON | 422 repeating the value | NaN is not JSON: 500 |
 
 
 # %%
-@functools.cache
-def digits_classifier() -> Any:  # practice: keep
-    """Level 3's classifier, trained on the digits scaled to [0, 1], all but the last 360 of them."""
-    from level3_deep_learning.multilayer_perceptron import MLPClassifier
-    from shared.datasets import load_digits
-
-    digits = load_digits()
-    classifier = MLPClassifier((64,), learning_rate_init=0.01, tol=1e-3, n_iter_no_change=5, random_state=0)
-    return classifier.fit(digits.X[:-360] / 16.0, digits.y[:-360])
-
-
-def network_logits(network: Any, X: np.ndarray) -> np.ndarray:  # practice: keep
-    """Logits of a Level-3 network on plain arrays, in its own floating type."""
-    from level1_foundations.automatic_differentiation import Tensor, no_grad
-
-    own = next(network.parameters()).dtype
-    with no_grad():
-        return network(Tensor(np.asarray(X, dtype=own))).array
-
-
 def validate() -> list[Agreement]:
     """Our network beside onnxruntime and beside the answers over HTTP; queueing formulas beside SciPy."""
     from shared.datasets import load_digits
@@ -713,40 +696,47 @@ def compare_architectures(comparison: Comparison, X: np.ndarray) -> None:  # pra
     from level3_deep_learning import modules
     from level3_deep_learning.multilayer_perceptron import ACTIVATIONS, MLP
 
-    rounding = "the graph computes in float32: a few roundings of 6e-8 for each layer"
     networks = {f"MLP, {name}": MLP([64, 48, 32, 10], name, rng=0) for name in ACTIVATIONS}
     networks["layer norm, dropout, tanh GELU"] = modules.Sequential(
         modules.Linear(64, 32, rng=0), modules.LayerNorm(32), modules.GELU("tanh"), modules.Dropout(0.5),
         modules.Linear(32, 10, bias=False, rng=1),
     )  # fmt: skip
     for name, network in networks.items():
-        predictor = OnnxPredictor(export_onnx(network.eval(), 64).SerializeToString())
-        ours, theirs = comparison.run(lambda: network_logits(network, X), lambda: predictor(X))
-        comparison.compare(f"logits, {name}", ours, theirs, tolerance=1e-5, reason=rounding)
+        reason = "both compute in float32: a few roundings of 6e-8 for each layer"
+        compare_logits(comparison, f"logits, {name}", network.eval(), X, tolerance=1e-5, reason=reason)
+    trained = measurements.digits_classifier().network_
+    reason = "both compute in float64, the scaling included: rounding only"
+    compare_logits(comparison, "logits, trained", trained, X, scale=16.0, tolerance=1e-11, reason=reason)
+
+
+def compare_logits(
+    comparison: Comparison,
+    quantity: str,
+    network: Any,
+    X: np.ndarray,
+    *,
+    scale: float = 1.0,
+    tolerance: float,
+    reason: str,
+) -> None:  # practice: keep
+    """One network, fed with X / scale, against its exported graph, fed with X."""
+    predictor = OnnxPredictor(export_onnx(network, X.shape[1], scale=scale).SerializeToString())
+    ours, theirs = comparison.run(
+        lambda: measurements.network_logits(network, X / scale), lambda: predictor(X)
+    )
+    comparison.compare(quantity, ours, theirs, tolerance=tolerance, reason=reason)
 
 
 def compare_service(comparison: Comparison, X: np.ndarray) -> None:  # practice: keep
-    """The trained classifier, its scaling inside the graph: by onnxruntime, and through a running service."""
-    classifier = digits_classifier()
-    rounding = "the graph computes in float32: a few roundings of 6e-8 for each layer"
+    """Answers of a service in a process of its own, in batches and one by one, against the network itself."""
+    classifier = measurements.digits_classifier()
+    served = comparison.on(reference="onnxruntime behind HTTP")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "digits.onnx"
         export_onnx(classifier.network_, 64, path, scale=16.0, classes=classifier.classes_)
-        predictor = OnnxPredictor(path)
-        ours, theirs = comparison.run(
-            lambda: network_logits(classifier.network_, X / 16.0), lambda: predictor(X)
-        )
-        comparison.compare(
-            "logits, trained, scaling in the graph", ours, theirs, tolerance=1e-5, reason=rounding
-        )
-        comparison.compare(
-            "labels", classifier.predict(X / 16.0), np.array(predictor.classes)[theirs.argmax(1)],
-            tolerance=0.0, reason="no two logits of any digit are closer than rounding",
-        )  # fmt: skip
         with running_service(path, ServiceConfig(port=0, drain_seconds=0.0)) as url:
-            served = comparison.on(reference="onnxruntime behind HTTP")
             ours, answers = served.run(
-                lambda: network_logits(classifier.network_, X / 16.0),
+                lambda: measurements.network_logits(classifier.network_, X / 16.0),
                 lambda: [
                     client.fetch(f"{url}/predict", {"instances": rows.tolist()}).json()["predictions"]
                     for rows in np.split(X, range(64, len(X), 64))
@@ -754,70 +744,40 @@ def compare_service(comparison: Comparison, X: np.ndarray) -> None:  # practice:
             )
             single = client.fetch(f"{url}/predict", {"instance": X[0].tolist()}).json()["prediction"]
     answers = [answer for batch in answers for answer in batch]
-    reason = rounding + "; JSON carries every digit"
-    served.compare("logits, batches", ours, [a["logits"] for a in answers], tolerance=1e-5, reason=reason)
-    served.compare("logits, single", ours[0], single["logits"], tolerance=1e-5, reason=reason)
-    served.compare(
-        "probabilities", softmax(ours, axis=1), [a["probabilities"] for a in answers], tolerance=1e-4,
-        reason="an error e in the logits, up to 1e-5 of the largest (about 20), is at most e in a probability",
-    )  # fmt: skip
+    allowed = {"tolerance": 1e-11, "reason": "both compute in float64, and JSON carries every digit"}
+    served.compare("logits, batches", ours, [answer["logits"] for answer in answers], **allowed)
+    served.compare("logits, single", ours[0], single["logits"], **allowed)
+    probabilities = [answer["probabilities"] for answer in answers]
+    served.compare("probabilities", classifier.predict_proba(X / 16.0), probabilities, **allowed)
+    reason = "no two logits of a digit are as close as rounding"
+    labels = np.array([answer["label"] for answer in answers])
+    served.compare("labels", classifier.predict(X / 16.0), labels, tolerance=0.0, reason=reason)
 
 
 def compare_queues(comparison: Comparison) -> None:  # practice: keep
     """The formulas against stationary states found by linear algebra, without any formula for them."""
-    solved = "both solve the same balance: rounding only"
     for load in (0.5, 1.0, 1.8):
-        capacity = 12
-        finite = comparison.on(
-            reference="scipy.linalg.null_space", dataset=f"M/M/1/{capacity} at load {load:g}"
-        )
-        ours, p = finite.run(lambda: occupancy(load, capacity), lambda: stationary_occupancy(load, capacity))
-        finite.compare("occupancy", ours, p, tolerance=1e-10, reason=solved)
-        finite.compare(
-            "blocking", blocking_probability(load, capacity), p[-1], tolerance=1e-10, reason=solved
-        )
-        # Little's law: mean queue length = accepted rate × mean wait
-        wait = (np.arange(1, capacity + 1) - 1) @ p[1:] / (load * (1 - p[-1]))
-        finite.compare(
-            "accepted wait", accepted_waiting_time(load, capacity), wait, tolerance=1e-10, reason=solved
-        )
+        compare_bounded_queue(comparison, load, capacity=12)
     for squared_variation, law in ((0.0, "M/D/1"), (1.0, "M/M/1")):
         chain = comparison.on(reference="scipy.linalg.solve", dataset=f"{law} at load 0.7")
-        ours, theirs = chain.run(
-            lambda: mean_waiting_time(0.7, 1.0, squared_variation),
-            lambda: embedded_chain_wait(0.7, squared_variation),
-        )
-        chain.compare(
-            "mean wait", ours, theirs, tolerance=1e-9,
-            reason="the chain of departures is cut at 200 requests, which have probability below 0.7^200",
-        )  # fmt: skip
+        wait = measurements.embedded_chain_wait(0.7, squared_variation)
+        reason = "the chain of departures is cut at 200 requests, which have probability below 0.7^200"
+        ours = mean_waiting_time(0.7, 1.0, squared_variation)
+        chain.compare("mean wait", ours, wait, tolerance=1e-9, reason=reason)
 
 
-def stationary_occupancy(load: float, capacity: int) -> np.ndarray:  # practice: keep
-    """Null vector of the M/M/1/K queue's matrix of rates."""
-    from scipy.linalg import null_space
-
-    rates = np.diag(np.full(capacity, load), 1) + np.diag(np.ones(capacity), -1)
-    generator = rates - np.diag(rates.sum(1))
-    p = null_space(generator.T)[:, 0]
-    return p / p.sum()
-
-
-def embedded_chain_wait(load: float, squared_variation: float, states: int = 200) -> float:  # practice: keep
-    """Mean wait from the Markov chain of the number that each departure leaves behind, and Little's law."""
-    from scipy.linalg import solve
-    from scipy.stats import geom, poisson
-
-    k = np.arange(states)  # arrivals during one service
-    arrivals = poisson.pmf(k, load) if squared_variation == 0 else geom.pmf(k + 1, 1 / (1 + load))
-    P = np.zeros((states, states))
-    for i in range(states):
-        first = max(i - 1, 0)
-        P[i, first:] = arrivals[: states - first]
-    A = P.T - np.eye(states)
-    A[-1] = 1.0  # one balance equation follows from the others; the probabilities sum to 1 instead
-    pi = solve(A, np.eye(states)[-1])
-    return float(k @ pi) / load - 1.0
+def compare_bounded_queue(comparison: Comparison, load: float, capacity: int) -> None:  # practice: keep
+    """Occupancy, refused share and wait of one M/M/1/K queue."""
+    finite = comparison.on(reference="scipy.linalg.null_space", dataset=f"M/M/1/{capacity} at load {load:g}")
+    ours, p = finite.run(
+        lambda: occupancy(load, capacity), lambda: measurements.stationary_occupancy(load, capacity)
+    )
+    # Little's law: mean queue length = accepted rate × mean wait
+    wait = (np.arange(1, capacity + 1) - 1) @ p[1:] / (load * (1 - p[-1]))
+    allowed = {"tolerance": 1e-10, "reason": "both solve the same balance: rounding only"}
+    finite.compare("occupancy", ours, p, **allowed)
+    finite.compare("refused", blocking_probability(load, capacity), p[-1], **allowed)
+    finite.compare("accepted wait", accepted_waiting_time(load, capacity), wait, **allowed)
 
 
 # %%
@@ -830,14 +790,10 @@ def benchmarks() -> list[Benchmark]:
         network = MLP([64, 128, 10], rng=0)
         X = np.random.default_rng(0).random((size, 64), dtype=np.float32)
         predictor = OnnxPredictor(export_onnx(network, 64).SerializeToString())
-        return lambda: network_logits(network, X), lambda: predictor(X)
+        return lambda: measurements.network_logits(network, X), lambda: predictor(X)
 
-    return [
-        Benchmark(
-            name="inference, MLP 64-128-10, float32", sizes=(1_000, 4_000, 16_000), setup=setup,
-            expected_exponent=1.0, reference="onnxruntime", repeats=9,
-        )
-    ]  # fmt: skip
+    name = "inference, MLP 64-128-10, float32"
+    return [Benchmark(name, (1_000, 4_000, 16_000), setup, 1.0, "onnxruntime", repeats=9, unit="rows")]
 
 
 # %% [markdown]
@@ -850,40 +806,6 @@ def benchmarks() -> list[Benchmark]:
 
 
 # %%
-def simulated_waiting_time(  # practice: keep
-    load: float, squared_variation: float, n: int, rng: np.random.Generator
-) -> float:
-    """Mean wait of `n` requests in one long run, in mean service times."""
-    service = rng.standard_exponential(n) if squared_variation == 1 else np.ones(n)
-    return float(lindley_waiting_times(rng.standard_exponential(n) / load, service).mean())
-
-
-def live_waiting_times(  # practice: keep
-    payloads: Sequence[Any], load: float, service_time: float, predictor: Any, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Measured waits of a live service with one request a batch, and Lindley's waits for its arrivals and services."""
-
-    def paced(rows: np.ndarray) -> np.ndarray:
-        until = time.monotonic() + service_time
-        outputs = predictor(rows)
-        time.sleep(max(0.0, until - time.monotonic()))
-        return outputs
-
-    paced.n_features, paced.classes = predictor.n_features, predictor.classes
-    records: list[BatchRecord] = []
-    config = ServiceConfig(
-        maximum_batch=1, batch_window_ms=0.0, queue_limit=10_000, drain_seconds=0.0, port=0
-    )
-    times = np.cumsum(rng.standard_exponential(len(payloads)) * service_time / load)
-    with service_in_thread(paced, config) as service:
-        service.batcher.observers.append(records.append)
-        client.open_loop(f"{service.url}/predict", payloads, times)
-    arrived = np.array([record.arrivals[0] for record in records])
-    started = np.array([record.started for record in records])
-    served = np.array([record.finished for record in records]) - started
-    return started - arrived, lindley_waiting_times(np.diff(arrived, prepend=arrived[0]), served)
-
-
 def example() -> Any:
     """Waiting time over load in theory and simulation, and request by request in the live service."""
     from shared.datasets import load_digits
@@ -891,44 +813,26 @@ def example() -> Any:
 
     rng = np.random.default_rng(0)
     figure, (theory, live) = subplots(1, 2, width=10.0, height=4.2)
-    loads = np.linspace(0.02, 0.96, 200)
-    simulated = np.array([0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95])
-    for c2, law, color in (
-        (1.0, "exponential service (M/M/1)", "broken"),
-        (0.0, "constant service (M/D/1)", "ours"),
-    ):
-        theory.plot(
-            loads, [mean_waiting_time(load, 1.0, c2) for load in loads], color=COLORS[color], label=law
-        )
-        dots = [simulated_waiting_time(load, c2, 200_000, rng) for load in simulated]
+    loads, simulated = np.linspace(0.02, 0.95, 200), np.array([0.2, 0.4, 0.6, 0.75, 0.9])
+    for c2, law, color in ((1.0, "exponential (M/M/1)", "broken"), (0.0, "constant (M/D/1)", "ours")):
+        waits = [mean_waiting_time(load, 1.0, c2) for load in loads]
+        theory.plot(loads, waits, color=COLORS[color], label=law)
+        dots = [measurements.simulated_waiting_time(load, c2, 300_000, rng) for load in simulated]
         theory.plot(simulated, dots, "o", color=COLORS[color], markersize=5)
-    theory.set(
-        title="The last percents of load cost the most",
-        xlabel="load ρ",
-        ylabel="mean wait / mean service time",
-    )
-    theory.legend(title="formula (line), simulation (dots)")
+    theory.set_title("The last percents of load cost the most")
+    theory.set(xlabel="load ρ", ylabel="mean wait / mean service time")
+    theory.legend(title="service time: formula (line), simulation (dots)")
 
-    classifier = digits_classifier()
+    classifier = measurements.digits_classifier()
     predictor = OnnxPredictor(export_onnx(classifier.network_, 64, scale=16.0).SerializeToString())
-    payloads = [{"instance": row.tolist()} for row in load_digits().X[-150:]]
-    measured, computed = live_waiting_times(payloads, 0.8, 0.004, predictor, rng)
-    live.plot(
-        1e3 * computed,
-        1e3 * measured,
-        "o",
-        color=COLORS["ours"],
-        markersize=4,
-        alpha=0.7,
-        label="one request",
-    )
-    end = 1e3 * max(measured.max(), computed.max(), 1e-3)
+    payloads = [{"instance": row.tolist()} for row in load_digits().X[-120:]]
+    measured, computed = measurements.live_waiting_times(payloads, 0.8, 0.004, predictor, rng)
+    dots = {"color": COLORS["ours"], "markersize": 4, "alpha": 0.7, "label": "one request"}
+    live.plot(1e3 * computed, 1e3 * measured, "o", **dots)
+    end = 1e3 * max(measured.max(), computed.max())
     live.plot([0, end], [0, end], color=COLORS["theory"], label="as Lindley's recursion computes")
-    live.set(
-        title="The live service, at load 0.8",
-        xlabel="wait by Lindley's recursion / ms",
-        ylabel="measured wait / ms",
-    )
+    live.set_title("The live service, at load 0.8")
+    live.set(xlabel="wait by Lindley's recursion / ms", ylabel="measured wait / ms")
     live.legend()
     return figure
 

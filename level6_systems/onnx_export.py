@@ -2,15 +2,16 @@
 
     model = export_onnx(network, 64, "digits.onnx", shift=mean, scale=deviation, classes=[0, ..., 9])
 
-**Tracing.** The network's `forward` is run on an example, and every call into Level 1's engine is noted: which
-function, with which arguments, and the tensor that came out. Python itself reports the calls
-(`sys.setprofile`, for this thread and this run only), so the engine knows nothing of it and pays nothing.
-A call may contain others (`mean` is a sum and a product): what ONNX has a word for is taken whole,
-the rest is opened until each part has one. What has none stops the export, by name.
+**Tracing.** The network's `forward` is run on an example, and every call into Level 1's engine is noted:
+which function, with which arguments, and the tensor that came out. Python itself reports the calls
+(`sys.setprofile`, for this thread and this run only), so the engine knows nothing of it and pays nothing. A
+call may contain others (`embedding` is an indexing): what ONNX has a word for is taken whole, the rest is
+opened until each part has one. What has none stops the export, by name.
 
-**What a trace cannot see** is Python: a number taken out of a tensor, a branch, NumPy on the array underneath.
-The network is therefore run twice, on different inputs with different numbers of rows. The two recordings
-must be the same but for the length of the leading axis, and all constants must be equal: else the export is refused.
+**What a trace cannot see** is Python: a number taken out of a tensor, a branch, NumPy on the array
+underneath. The network is therefore run twice, on different inputs with different numbers of rows. The two
+recordings must be the same but for the length of the leading axis, and all constants must be equal: else
+the export is refused.
 
 onnx is imported where it is used.
 """
@@ -23,7 +24,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
 
 __all__ = ["IR_VERSION", "OPSET", "Operation", "UnsupportedOperation", "export_onnx", "trace"]
 
-# onnx stamps its newest format on what it writes, which released runtimes refuse: 1.23 writes IR version 14 and opset 28, onnxruntime
-# 1.31 loads up to 13 and 26. Opset 18 (reductions take their axes as an input) with IR version 8, the pair of onnx 1.13,
-# holds all that is needed here and loads in every onnxruntime since 1.14.
+# onnx stamps its newest format on what it writes, which released runtimes refuse: 1.23 writes IR version 14
+# and operator set 28, onnxruntime 1.31 loads up to 13 and 26. Operator set 18 (in which reductions take their
+# axes as an input) with IR version 8, the pair of onnx 1.13, holds all that is needed here and loads in
+# every onnxruntime since 1.14.
 OPSET, IR_VERSION = 18, 8
 
 ENGINE = "level1_foundations."  # functions of modules whose name starts so are the engine's
@@ -166,7 +168,8 @@ def trace(module: Module, x: Tensor) -> tuple[list[Operation], Tensor]:
     for operation in operations:
         if operation.changed_in_place():
             raise UnsupportedOperation(
-                f"a tensor used or made by '{operation.name}' was changed in place afterwards: an ONNX graph has no such step."
+                f"a tensor used or made by '{operation.name}' was changed in place afterwards: an ONNX "
+                f"graph has no such step."
             )
     return operations, output
 
@@ -224,7 +227,7 @@ class Step:
     graph: Graph
     operation: Operation
     other: Operation  # the same operation in the run with another number of rows
-    batches: tuple[int, int]  # the numbers of rows of the two runs
+    read: set[str] = field(default_factory=set)  # arguments that the emitter has taken into account
 
     def __getitem__(self, index: int | str) -> str:
         """Name of the value of an argument, by its place or by its name."""
@@ -233,31 +236,36 @@ class Step:
     def raw(self, index: int | str, default: Any = None) -> Any:
         """An argument as it was passed; `index` is a name or a place."""
         arguments = self.operation.arguments
-        return list(arguments.values())[index] if isinstance(index, int) else arguments.get(index, default)
+        name = list(arguments)[index] if isinstance(index, int) else index
+        self.read.add(name)
+        return arguments.get(name, default)
 
     @property
-    def rank(self) -> int:
-        """Number of axes of the first tensor."""
-        return self.operation.tensors[0].ndim
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shapes of the first tensor in both runs."""
+        return self.operation.tensors[0].shape, self.other.tensors[0].shape
 
-    def axes(self, *names: str) -> list[int]:
-        """The argument that lists axes, under whichever of the names the function has it, as a list."""
-        for name in names:
-            dim = self.raw(name)
-            if dim is not None and dim != ():
-                dims = [dim] if isinstance(dim, (int, np.integer)) else dim
-                return [int(d) % max(self.rank, 1) for d in dims]
-        return list(range(self.rank))
+    def axes(self) -> list[int]:
+        """The argument `dim` as a list of axes, all of them if it is None."""
+        rank, dim = len(self.shapes[0]), self.raw("dim")
+        dims = range(rank) if dim is None else [dim] if isinstance(dim, (int, np.integer)) else dim
+        return [int(d) % max(rank, 1) for d in dims]
 
-    def output_shape(self) -> list[int]:
-        """Shape of the result, with -1 on the one axis whose length depends on the number of rows."""
-        shape = [
-            a if a == b else -1
-            for a, b in zip(self.operation.result.shape, self.other.result.shape, strict=True)
-        ]
+    def result_shape(self) -> list[int]:
+        """Shape of the result, with -1 on the one axis whose length depends on the number of rows.
+
+        The arguments that led to this shape need not be looked at.
+        """
+        self.read.update(self.operation.arguments)
+        pairs = zip(self.operation.result.shape, self.other.result.shape, strict=True)
+        shape = [a if a == b else -1 for a, b in pairs]
         if shape.count(-1) > 1:
             raise self.unsupported("several axes of its result depend on the number of rows")
         return shape
+
+    def unread(self) -> dict[str, Any]:
+        """Arguments that have a value and that the emitter has not looked at."""
+        return {k: v for k, v in self.operation.arguments.items() if k not in self.read and v is not None}
 
     def unsupported(self, why: str) -> UnsupportedOperation:
         return UnsupportedOperation(f"operation '{self.operation.name}' cannot be exported to ONNX: {why}.")
@@ -278,16 +286,15 @@ def _emits(*names: str) -> Callable[[Emitter], Emitter]:
 # One ONNX node with the same inputs. Left the engine's function, right the ONNX operator.
 _UNARY = {
     "relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "exp": "Exp", "log": "Log", "sqrt": "Sqrt",
-    "abs": "Abs", "absolute": "Abs", "negative": "Neg", "neg": "Neg", "erf": "Erf", "sign": "Sign", "sin": "Sin",
-    "cos": "Cos", "floor": "Floor", "ceil": "Ceil", "reciprocal": "Reciprocal", "clone": "Identity",
-    "detach": "Identity", "contiguous": "Identity", "isnan": "IsNaN", "logical_not": "Not",
+    "abs": "Abs", "negative": "Neg", "sign": "Sign", "sin": "Sin",
+    "cos": "Cos", "floor": "Floor", "reciprocal": "Reciprocal", "clone": "Identity", "detach": "Identity",
+    "isnan": "IsNaN", "logical_not": "Not",
 }  # fmt: skip
 _BINARY = {
-    "add": "Add", "subtract": "Sub", "sub": "Sub", "multiply": "Mul", "mul": "Mul", "divide": "Div", "div": "Div",
-    "true_divide": "Div", "pow": "Pow", "power": "Pow", "maximum": "Max", "minimum": "Min", "matmul": "MatMul",
-    "gt": "Greater", "greater": "Greater", "ge": "GreaterOrEqual", "greater_equal": "GreaterOrEqual",
-    "lt": "Less", "less": "Less", "le": "LessOrEqual", "less_equal": "LessOrEqual", "eq": "Equal",
-    "equal": "Equal", "logical_and": "And", "logical_or": "Or", "logical_xor": "Xor",
+    "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div",
+    "pow": "Pow", "maximum": "Max", "minimum": "Min", "matmul": "MatMul",
+    "greater": "Greater", "greater_equal": "GreaterOrEqual", "less": "Less", "less_equal": "LessOrEqual",
+    "equal": "Equal", "bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor",
 }  # fmt: skip
 _REDUCTIONS = {
     "sum": "ReduceSum", "mean": "ReduceMean", "prod": "ReduceProd", "amax": "ReduceMax", "amin": "ReduceMin",
@@ -297,40 +304,31 @@ _REDUCTIONS = {
 
 @_emits(*_UNARY)
 def _unary(step: Step) -> str:
-    _only(step, 1)
     return step.graph.node(_UNARY[step.operation.name], step[0])
 
 
 @_emits(*_BINARY)
 def _binary(step: Step) -> str:
-    _only(step, 2)
     return step.graph.node(_BINARY[step.operation.name], step[0], step[1])
 
 
-def _only(step: Step, count: int) -> None:
-    """Refuse further arguments with a meaning (such as `alpha=2` or `rounding_mode="floor"`) rather than drop them."""
-    for name, value in list(step.operation.arguments.items())[count:]:
-        if value not in (None, 1, False, "none"):
-            raise step.unsupported(f"its argument {name}={value!r} has no counterpart")
+@_emits("not_equal")
+def _not_equal(step: Step) -> str:
+    return step.graph.node("Not", step.graph.node("Equal", step[0], step[1]))
 
 
 @_emits(*_REDUCTIONS)
 def _reduction(step: Step) -> str:
-    if isinstance(
-        step.raw(1, None) if len(step.operation.arguments) > 1 else None, Tensor
-    ):  # max(a, b), entry by entry
-        return step.graph.node({"max": "Max", "min": "Min"}[step.operation.name], step[0], step[1])
-    axes = step.graph.integers(step.axes("dim", "axis"))
-    keep = int(bool(step.raw("keepdim", step.raw("keepdims", False))))
+    axes, keep = step.graph.integers(step.axes()), int(bool(step.raw("keepdim")))
     return step.graph.node(_REDUCTIONS[step.operation.name], step[0], axes, keepdims=keep)
 
 
 @_emits("var", "std")
 def _variance(step: Step) -> str:
     """Σ (x − mean)² / (n − correction): ONNX has no word for it."""
-    graph, x, dims = step.graph, step[0], step.axes("dim")
-    axes, shapes = graph.integers(dims), (step.operation.tensors[0].shape, step.other.tensors[0].shape)
-    count, count_other = (math.prod(shape[d] for d in dims) for shape in shapes)
+    graph, x, dims = step.graph, step[0], step.axes()
+    axes = graph.integers(dims)
+    count, count_other = (math.prod(shape[d] for d in dims) for shape in step.shapes)
     if count != count_other:
         raise step.unsupported("it counts the rows of the batch")
     centered = graph.node("Sub", x, graph.node("ReduceMean", x, axes, keepdims=1))
@@ -344,13 +342,13 @@ def _norm(step: Step) -> str:
     kind = {1: "ReduceL1", 2: "ReduceL2"}.get(step.raw("p", 2.0))
     if kind is None:
         raise step.unsupported(f"only p=1 and p=2 are, not p={step.raw('p')!r}")
-    axes = step.graph.integers(step.axes("dim"))
+    axes = step.graph.integers(step.axes())
     return step.graph.node(kind, step[0], axes, keepdims=int(bool(step.raw("keepdim"))))
 
 
 @_emits("cumsum")
 def _cumulative(step: Step) -> str:
-    (axis,) = step.axes("dim")
+    (axis,) = step.axes()
     return step.graph.node("CumSum", step[0], step.graph.integers(axis))
 
 
@@ -368,41 +366,84 @@ def _masked_fill(step: Step) -> str:
 
 @_emits("linear")
 def _linear(step: Step) -> str:
-    x, weight, bias = (list(step.operation.arguments.values()) + [None])[:3]
-    weight_name = step.graph.value(weight)
-    if x.ndim == 2:  # y = x Wᵀ + b in one node
-        rest = () if bias is None else (step.graph.value(bias),)
-        return step.graph.node("Gemm", step.graph.value(x), weight_name, *rest, transB=1)
-    turned = step.graph.node("Transpose", weight_name, perm=[1, 0])
-    product = step.graph.node("MatMul", step.graph.value(x), turned)
-    return product if bias is None else step.graph.node("Add", product, step.graph.value(bias))
-
-
-@_emits("gelu")
-def _gelu(step: Step) -> str:
-    graph, x = step.graph, step[0]
-    approximate = step.raw("approximate", "none")
-    if approximate == "none":  # x/2 (1 + erf(x / √2))
-        inner = graph.node("Erf", graph.node("Mul", x, graph.value(math.sqrt(0.5))))
-    elif approximate == "tanh":  # x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))
-        cube = graph.node("Mul", graph.node("Mul", x, x), x)
-        sum_ = graph.node("Add", x, graph.node("Mul", cube, graph.value(0.044715)))
-        inner = graph.node("Tanh", graph.node("Mul", sum_, graph.value(math.sqrt(2.0 / math.pi))))
+    graph, x, weight = step.graph, step["input"], step["weight"]
+    bias = () if step.raw("bias") is None else (step["bias"],)
+    if len(step.shapes[0]) == 2:  # y = x Wᵀ + b in one node
+        y = graph.node("Gemm", x, weight, *bias, transB=1)
     else:
-        raise step.unsupported(f"approximate={approximate!r} is unknown")
+        y = graph.node("MatMul", x, graph.node("Transpose", weight, perm=[1, 0]))
+        y = graph.node("Add", y, *bias) if bias else y
+    activation = step.raw("activation")
+    if activation is None:
+        return y
+    if activation not in _ACTIVATIONS:
+        raise step.unsupported(f"activation={activation!r} is unknown")
+    return _ACTIVATIONS[activation](graph, y)
+
+
+def _erf_of(graph: Graph, x: str) -> str:
+    """erf(x); in float32 also where the graph computes in float64, for which onnxruntime has no erf."""
+    if graph.dtype == np.float32:
+        return graph.node("Erf", x)
+    narrow = graph.node("Erf", graph.node("Cast", x, to=_onnx_type(np.float32)))
+    return graph.node("Cast", narrow, to=_onnx_type(graph.dtype))
+
+
+def _gelu_of(graph: Graph, x: str) -> str:
+    """x/2 (1 + erf(x / √2))"""
+    inner = _erf_of(graph, graph.node("Mul", x, graph.value(math.sqrt(0.5))))
+    return _half_of_product(graph, x, inner)
+
+
+def _tanh_gelu_of(graph: Graph, x: str) -> str:
+    """x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))"""
+    cube = graph.node("Mul", graph.node("Mul", x, x), x)
+    total = graph.node("Add", x, graph.node("Mul", cube, graph.value(0.044715)))
+    inner = graph.node("Tanh", graph.node("Mul", total, graph.value(math.sqrt(2.0 / math.pi))))
+    return _half_of_product(graph, x, inner)
+
+
+def _half_of_product(graph: Graph, x: str, inner: str) -> str:
     half = graph.node("Mul", x, graph.value(0.5))
     return graph.node("Mul", half, graph.node("Add", inner, graph.value(1.0)))
 
 
+def _silu_of(graph: Graph, x: str) -> str:
+    return graph.node("Mul", x, graph.node("Sigmoid", x))
+
+
+_ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
+    "relu": lambda graph, x: graph.node("Relu", x),
+    "tanh": lambda graph, x: graph.node("Tanh", x),
+    "sigmoid": lambda graph, x: graph.node("Sigmoid", x),
+    "softplus": lambda graph, x: graph.node("Softplus", x),
+    "gelu": _gelu_of,
+    "silu": _silu_of,
+}
+
+
+@_emits("erf")
+def _erf(step: Step) -> str:
+    return _erf_of(step.graph, step[0])
+
+
+@_emits("gelu")
+def _gelu(step: Step) -> str:
+    of = {"none": _gelu_of, "tanh": _tanh_gelu_of}[step.raw("approximate", "none")]
+    return of(step.graph, step[0])
+
+
 @_emits("silu")
 def _silu(step: Step) -> str:
-    return step.graph.node("Mul", step[0], step.graph.node("Sigmoid", step[0]))
+    return _silu_of(step.graph, step[0])
 
 
 @_emits("softplus")
 def _softplus(step: Step) -> str:
-    if step.raw("beta", 1.0) != 1.0:
-        raise step.unsupported("beta other than 1 has no counterpart")
+    if (
+        step.raw("beta", 1.0) != 1.0 or step.raw("threshold", 20.0) < 20.0
+    ):  # from 20 on, softplus(x) = x to 2e-9
+        raise step.unsupported("beta other than 1 and thresholds below 20 have no counterpart")
     return step.graph.node("Softplus", step[0])
 
 
@@ -421,15 +462,12 @@ def _rsqrt(step: Step) -> str:
     return step.graph.node("Reciprocal", step.graph.node("Sqrt", step[0]))
 
 
-@_emits("clip", "clamp")
+@_emits("clip")
 def _clip(step: Step) -> str:
     value = step[0]
-    for kind, bound in (
-        ("Max", step.raw(1)),
-        ("Min", step.raw(2) if len(step.operation.arguments) > 2 else None),
-    ):
-        if bound is not None:
-            value = step.graph.node(kind, value, step.graph.value(bound))
+    for kind, bound in (("Max", "min"), ("Min", "max")):
+        if step.raw(bound) is not None:
+            value = step.graph.node(kind, value, step[bound])
     return value
 
 
@@ -441,51 +479,44 @@ def _where(step: Step) -> str:
 @_emits("softmax", "log_softmax")
 def _softmax(step: Step) -> str:
     kind = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}[step.operation.name]
-    (axis,) = step.axes("dim", "axis")
+    (axis,) = step.axes()
     return step.graph.node(kind, step[0], axis=axis)
 
 
 @_emits("layer_norm")
 def _layer_norm(step: Step) -> str:
-    x, shape = step.raw(0), step.raw("normalized_shape")
+    shape = step.raw("normalized_shape")
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    weight, bias = step.raw("weight"), step.raw("bias")
-    scale = step.graph.value(Tensor(np.ones(shape)) if weight is None else weight)
-    rest = () if bias is None else (step.graph.value(bias),)
-    return step.graph.node(
-        "LayerNormalization",
-        step.graph.value(x),
-        scale,
-        *rest,
-        axis=-len(shape),
-        epsilon=float(step.raw("eps", 1e-5)),
-    )
+    weight = step.graph.value(Tensor(np.ones(shape))) if step.raw("weight") is None else step["weight"]
+    bias = () if step.raw("bias") is None else (step["bias"],)
+    eps = float(step.raw("eps", 1e-5))
+    return step.graph.node("LayerNormalization", step[0], weight, *bias, axis=-len(shape), epsilon=eps)
 
 
-@_emits("reshape", "view", "flatten", "squeeze", "unsqueeze", "ravel")
+@_emits("reshape", "flatten", "squeeze", "unsqueeze")
 def _reshape(step: Step) -> str:
-    return step.graph.node("Reshape", step[0], step.graph.integers(step.output_shape()))
+    return step.graph.node("Reshape", step[0], step.graph.integers(step.result_shape()))
 
 
-@_emits("transpose", "swapaxes", "swapdims")
+@_emits("transpose")
 def _transpose(step: Step) -> str:
-    first, second = (int(step.raw(place)) % step.rank for place in (1, 2))
-    order = list(range(step.rank))
+    rank = len(step.shapes[0])
+    first, second = int(step.raw("dim0")) % rank, int(step.raw("dim1")) % rank
+    order = list(range(rank))
     order[first], order[second] = second, first
     return step.graph.node("Transpose", step[0], perm=order)
 
 
 @_emits("permute")
 def _permute(step: Step) -> str:
-    dims = step.raw(1)
+    dims = step.raw("dims")
     dims = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
-    return step.graph.node("Transpose", step[0], perm=[int(d) % step.rank for d in dims])
+    return step.graph.node("Transpose", step[0], perm=[int(d) % len(dims) for d in dims])
 
 
-@_emits("broadcast_to", "expand")
+@_emits("broadcast_to")
 def _broadcast(step: Step) -> str:
-    shape = step.output_shape()
-    before = step.operation.tensors[0].shape
+    shape, before = step.result_shape(), step.shapes[0]
     if -1 in shape:
         axis = shape.index(-1) - len(shape)  # from the end, as broadcasting counts
         if -axis > len(before) or before[axis] == 1 != step.operation.result.shape[axis]:
@@ -494,62 +525,60 @@ def _broadcast(step: Step) -> str:
     return step.graph.node("Expand", step[0], step.graph.integers(shape))
 
 
-@_emits("cat", "concatenate", "concat")
+@_emits("cat")
 def _concatenate(step: Step) -> str:
-    parts = [step.graph.value(tensor) for tensor in step.raw(0)]
-    return step.graph.node("Concat", *parts, axis=int(step.raw(1) or 0))
+    parts = [step.graph.value(tensor) for tensor in step.raw("tensors")]
+    return step.graph.node("Concat", *parts, axis=int(step.raw("dim")))
 
 
 @_emits("stack")
 def _stack(step: Step) -> str:
-    axis = int(step.raw(1) or 0) % step.operation.result.ndim
+    axis = int(step.raw("dim")) % step.operation.result.ndim
     axes = step.graph.integers([axis])
-    parts = [step.graph.node("Unsqueeze", step.graph.value(tensor), axes) for tensor in step.raw(0)]
+    parts = [step.graph.node("Unsqueeze", step.graph.value(tensor), axes) for tensor in step.raw("tensors")]
     return step.graph.node("Concat", *parts, axis=axis)
 
 
 @_emits("einsum")
 def _einsum(step: Step) -> str:
-    equation, *_ = step.operation.arguments.values()
-    if not isinstance(equation, str):
-        raise step.unsupported("its first argument must be the equation")
-    operands = [step.graph.value(tensor) for tensor in step.operation.tensors]
-    return step.graph.node("Einsum", *operands, equation=equation)
+    operands = [step.graph.value(tensor) for tensor in step.raw("operands")]
+    return step.graph.node("Einsum", *operands, equation=step.raw("equation"))
 
 
-@_emits("index", "getitem", "__getitem__")
+@_emits("index")
 def _index(step: Step) -> str:
-    """Basic indexing: slices first, then a reshape drops and adds axes."""
-    x, key = step.raw(0), step.raw(1)
+    """Integers, slices, None and ...: slices first, then a reshape drops and adds axes. Or one tensor of
+    integers."""
+    value, key = step["input"], step.raw("key")
+    if isinstance(key, Tensor) and key.dtype.kind in "iu":
+        return step.graph.node("Gather", value, step.graph.value(key), axis=0)
     key = key if isinstance(key, tuple) else (key,)
     if not all(k is None or k is Ellipsis or isinstance(k, (slice, int, np.integer)) for k in key):
-        raise step.unsupported("only integers, slices, None and ... are, not arrays of indices")
-    used = sum(k is not None and k is not Ellipsis for k in key)
+        raise step.unsupported("its key must be integers, slices, None and ..., or one tensor of integers")
+    lengths, lengths_other = step.shapes
     if Ellipsis in key:
-        place = key.index(Ellipsis)
-        key = (*key[:place], *[slice(None)] * (x.ndim - used), *key[place + 1 :])
-    starts, ends, axes, steps = [], [], [], []
+        place, used = key.index(Ellipsis), sum(k is not None and k is not Ellipsis for k in key)
+        key = (*key[:place], *[slice(None)] * (len(lengths) - used), *key[place + 1 :])
+    slices = []  # (start, end, axis, step)
     for axis, k in enumerate(k for k in key if k is not None):
         if k == slice(None):
             continue
-        length, length_other = x.shape[axis], step.other.tensors[0].shape[axis]
-        if length != length_other:
-            raise step.unsupported("it picks single rows of the batch")
-        start, stop, stride = k.indices(length) if isinstance(k, slice) else (k % length, k % length + 1, 1)
-        starts, axes, steps = [*starts, start], [*axes, axis], [*steps, stride]
-        ends.append(stop if stop >= 0 else -length - 1)  # a negative end would count from the back
-    value = step[0]
-    if axes:
+        length = lengths[axis]
+        if length != lengths_other[axis]:
+            raise step.unsupported("it picks rows of the batch")
+        start, end, stride = k.indices(length) if isinstance(k, slice) else (k % length, k % length + 1, 1)
+        slices.append((start, end, axis, stride))  # the engine, like torch, has no negative strides
+    if slices:
         value = step.graph.node(
-            "Slice", value, *(step.graph.integers(part) for part in (starts, ends, axes, steps))
+            "Slice", value, *(step.graph.integers(part) for part in zip(*slices, strict=True))
         )
-    return step.graph.node("Reshape", value, step.graph.integers(step.output_shape()))
+    return step.graph.node("Reshape", value, step.graph.integers(step.result_shape()))
 
 
 @_emits("to")
 def _cast(step: Step) -> str:
-    kind = step.operation.result.dtype.kind
-    if kind == "f":  # the whole graph computes in one floating type
+    step.raw("dtype")
+    if step.operation.result.dtype.kind == "f":  # the whole graph computes in one floating type
         if step.operation.tensors[0].dtype.kind == "f":
             return step.graph.node("Identity", step[0])
         return step.graph.node("Cast", step[0], to=_onnx_type(step.graph.dtype))
@@ -573,7 +602,7 @@ def export_onnx(
     shift: Any = None,
     scale: Any = None,
     classes: Sequence | None = None,
-    dtype: Any = np.float32,
+    dtype: Any = None,
 ) -> onnx.ModelProto:
     """Write a Level-3 module as an ONNX model whose leading axis, the number of rows, is free.
 
@@ -584,7 +613,7 @@ def export_onnx(
         shift, scale: preprocessing that becomes part of the graph: the network sees (x − shift) / scale.
             Numbers, or arrays that broadcast against a row.
         classes: labels of the output's columns, stored in the file for whoever serves it.
-        dtype: floating type of the graph: float32, or float64 (for which runtimes lack some operations).
+        dtype: floating type of the graph, float32 or float64; by default that of the module's parameters.
 
     Returns:
         the model, checked by `onnx.checker`; input "input" (n, *input_shape), output "output".
@@ -600,15 +629,16 @@ def export_onnx(
     from onnx import helper
 
     shape = _row_shape(input_shape)
-    dtype = np.dtype(dtype)
+    own = next((p.dtype for p in module.parameters() if p.dtype.kind == "f"), np.float32)
+    dtype = np.dtype(own if dtype is None else dtype)
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {dtype}.")
     graph = Graph(dtype)
-    first, second, batches = _two_traces(module, shape)
+    first, second = _two_traces(module, shape, own)
     kept, others = _same_program(first, second)
     graph.names[id(first[0])] = _preprocess(graph, shape, shift, scale)
     for operation, other in zip(kept, others, strict=True):
-        graph.names[operation.output] = _emit(Step(graph, operation, other, batches))
+        graph.names[operation.output] = _emit(Step(graph, operation, other))
     result = first[2]
     if id(result) == id(first[0]):  # the identity: nothing was recorded
         graph.names[id(result)] = graph.node("Identity", graph.names[id(first[0])])
@@ -655,9 +685,8 @@ def _labels(classes: Sequence, output_shape: list) -> str:
 Recording = tuple[Tensor, list[Operation], Tensor]
 
 
-def _two_traces(module: Module, shape: tuple[int, ...]) -> tuple[Recording, Recording, tuple[int, int]]:
+def _two_traces(module: Module, shape: tuple[int, ...], own: Any) -> tuple[Recording, Recording]:
     """The module's operations on two inputs that share neither values nor the number of rows."""
-    own = next((p.dtype for p in module.parameters() if p.dtype.kind == "f"), np.dtype(np.float32))
     rng = np.random.default_rng(0)
     rows = (3, 7)
     while set(rows) & set(shape):  # so that a length that changes is the number of rows, nothing else
@@ -666,7 +695,7 @@ def _two_traces(module: Module, shape: tuple[int, ...]) -> tuple[Recording, Reco
     for n in rows:
         x = Tensor(rng.standard_normal((n, *shape)).astype(own))
         recordings.append((x, *trace(module, x)))
-    return recordings[0], recordings[1], rows
+    return recordings[0], recordings[1]
 
 
 def _same_program(first: Recording, second: Recording) -> tuple[list[Operation], list[Operation]]:
@@ -690,25 +719,39 @@ def _same_program(first: Recording, second: Recording) -> tuple[list[Operation],
         for tensor, tensor_other in zip(operation.tensors, other.tensors, strict=True):
             if id(tensor) in constants and not np.array_equal(tensor.array, tensor_other.array):
                 raise UnsupportedOperation(
-                    f"operation '{operation.name}' uses a value that changes with the input but that no recorded "
+                    f"operation '{operation.name}' uses a value that changes with the input but that no "
+                    f"recorded "
                     "operation has computed: it would be frozen in the graph."
                 )
-        shapes = {"shape", "size", "sizes"}
         for name, value in operation.arguments.items():
-            plain = not list(_tensors(value)) and not isinstance(value, np.ndarray) and name not in shapes
-            if plain and value != other.arguments.get(name):
+            if name != "shape" and not _same_value(value, other.arguments.get(name)):
                 raise UnsupportedOperation(
-                    f"the argument {name} of operation '{operation.name}' changes with the input "
-                    f"({value!r}, then {other.arguments.get(name)!r}): it would be frozen in the graph."
+                    f"the argument {name} of operation '{operation.name}' changes with the input: it "
+                    f"would be "
+                    "frozen in the graph."
                 )
     return kept, others
+
+
+def _same_value(a: Any, b: Any) -> bool:
+    """Whether an argument is the same in both runs; tensors are compared as constants, not here."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return True
+    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
+        return len(a) == len(b) and all(map(_same_value, a, b))
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    return a == b
 
 
 def _emit(step: Step) -> str:
     emitter = EMITTERS.get(step.operation.name)
     if emitter is None:
         raise step.unsupported("there is no translation for it")
-    return emitter(step)
+    name = emitter(step)
+    if step.unread():  # rather refuse than drop an argument in silence
+        raise step.unsupported(f"there is no translation for its arguments {sorted(step.unread())}")
+    return name
 
 
 def _preprocess(graph: Graph, shape: tuple[int, ...], shift: Any, scale: Any) -> str:
@@ -724,7 +767,8 @@ def _preprocess(graph: Graph, shape: tuple[int, ...], shift: Any, scale: Any) ->
             fits = False
         if not fits or not np.isfinite(array).all() or (name == "scale" and (array == 0).any()):
             raise ValueError(
-                f"{name} must be finite numbers{', none zero,' * (name == 'scale')} that broadcast against a row of shape "
+                f"{name} must be finite numbers{', none zero,' * (name == 'scale')} that broadcast "
+                f"against a row of shape "
                 f"{shape}, got shape {array.shape}."
             )
         value = graph.node(kind, value, graph.constant(array, name))

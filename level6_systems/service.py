@@ -239,7 +239,8 @@ def running_service(
 
     Raises:
         RuntimeError: the process ended before it served, was not ready in time, or did not exit with
-            status 0 within `patience` seconds of SIGTERM (it is killed then); the message holds what it wrote.
+            status 0 within `patience` seconds of SIGTERM (it is killed then); the message holds what it
+            wrote.
     """
     from level6_systems.model_serving import ServiceConfig
 
@@ -257,9 +258,7 @@ def running_service(
             return RuntimeError(f"the service {what}. {errors.read()[-2000:].strip()}".strip())
 
         lines: queue.Queue[str] = queue.Queue()
-        reader = threading.Thread(
-            target=lambda: [lines.put(line) for line in [*process.stdout, ""]], daemon=True
-        )
+        reader = threading.Thread(target=_read_lines, args=(process.stdout, lines), daemon=True)
         reader.start()
         try:
             yield _announced_address(lines, patience, complaint)
@@ -278,6 +277,13 @@ def running_service(
             raise complaint(
                 f"did not stop within {patience:g} s" if status is None else f"ended with status {status}"
             )
+
+
+def _read_lines(stream: Any, lines: queue.Queue) -> None:
+    """Hand over each line as it comes, and "" at the end; a pipe that nobody reads would stop its writer."""
+    for line in stream:
+        lines.put(line)
+    lines.put("")
 
 
 def _announced_address(lines: queue.Queue, patience: float, complaint: Callable[[str], Exception]) -> str:

@@ -19,11 +19,13 @@ Means use Student's t; yes-or-no outcomes the exact binomial interval (Clopper a
 from __future__ import annotations
 
 import importlib
+import logging
 import math
 import os
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -40,6 +42,7 @@ __all__ = [
     "SchedulerUnavailable",
     "judge",
     "measure",
+    "reach_scheduler",
     "replicate",
 ]
 
@@ -278,8 +281,45 @@ def _in_worker() -> bool:
     return "PYTEST_XDIST_WORKER" in os.environ
 
 
+@contextmanager
+def _cluster(address: str, timeout: float = 6.0) -> Iterator[Any]:
+    """A client of the scheduler, once it and at least one worker have answered."""
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise SchedulerUnavailable(
+            "a scheduler was named, but Dask is not installed: pip install -e '.[cluster]' (in the repository)."
+        ) from None
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised
+    try:
+        client = Client(address, timeout=timeout, set_as_default=False)
+    except (OSError, TimeoutError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SchedulerUnavailable(f"no Dask scheduler answers at {address}: {reason}") from None
+    try:
+        try:
+            client.wait_for_workers(1, timeout=timeout / 2)
+        except TimeoutError:
+            raise SchedulerUnavailable(
+                f"the Dask scheduler at {address} has no workers: start one with 'dask worker {address}'."
+            ) from None
+        yield client
+    finally:
+        client.close(timeout=5)
+
+
+def reach_scheduler(address: str) -> int:
+    """Number of workers of the Dask scheduler at this address.
+
+    Raises:
+        SchedulerUnavailable: nothing answers there, or it has no workers.
+    """
+    with _cluster(address) as client:
+        return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
 def _replicate_on_cluster(
-    claim: Claim, seeds: int, address: str, *, connect_timeout: float = 6.0, idle_timeout: float = 120.0
+    claim: Claim, seeds: int, address: str, *, idle_timeout: float = 120.0
 ) -> list[float]:
     """Run the replicates on a Dask cluster; a lost worker's share is run again by the others.
 
@@ -287,35 +327,19 @@ def _replicate_on_cluster(
         SchedulerUnavailable: nothing answers at the address, no worker is connected, or no replicate came
             back for `idle_timeout` seconds.
     """
-    try:
-        from distributed import Client, wait
-    except ModuleNotFoundError:
-        raise SchedulerUnavailable(
-            "a scheduler was named, but Dask is not installed: pip install 'ground-up[cluster]'."
-        ) from None
-    try:
-        client = Client(address, timeout=connect_timeout, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SchedulerUnavailable(f"no Dask scheduler answers at {address}: {reason}") from None
     module, qualified_name = claim.experiment.__module__, claim.experiment.__qualname__
     if module == "__main__":
         raise ValueError("an experiment defined in a script cannot be sent to a cluster; import its module.")
-    try:
-        try:
-            client.wait_for_workers(1, timeout=connect_timeout)
-        except TimeoutError:
-            raise SchedulerUnavailable(
-                f"the Dask scheduler at {address} has no workers: start one with 'dask worker {address}'."
-            ) from None
+    with _cluster(address) as client:
+        from distributed import wait
+
         salt = zlib.crc32(claim.statement.encode())
-        parameters = dict(claim.parameters)
         # About 16 shares a worker: small enough to lose one cheaply, large enough to hide the latency.
         workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
         share = max(1, math.ceil(seeds / (16 * workers)))
         futures = {
             client.submit(
-                _replicates_by_name, module, qualified_name, parameters, salt, first,
+                _replicates_by_name, module, qualified_name, dict(claim.parameters), salt, first,
                 min(first + share, seeds), pure=False, retries=3,
             ): first
             for first in range(0, seeds, share)
@@ -330,10 +354,8 @@ def _replicate_on_cluster(
                     f"the Dask scheduler at {address} sent no result for {idle_timeout:g} seconds."
                 ) from None
             for future in done:
-                collected[futures[future]] = _gather(future, address, connect_timeout)
+                collected[futures[future]] = _gather(future, address, 10.0)
         return [value for first in sorted(collected) for value in collected[first]]
-    finally:
-        client.close(timeout=5)
 
 
 def _gather(future: Any, address: str, timeout: float) -> list[float]:

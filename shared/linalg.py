@@ -96,9 +96,12 @@ def lstsq(A: np.ndarray, b: np.ndarray, rcond: float | None = None) -> tuple[Any
     return _lapack("lstsq")(A, b, rcond)
 
 
-def qr(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Reduced QR by Householder reflections: Q (n, d) with orthonormal columns, R (d, d) upper. O(n d²)."""
-    return tuple(_lapack("qr")(A))  # type: ignore[return-value]
+def qr(A: np.ndarray, mode: str = "reduced") -> Any:
+    """QR by Householder reflections, O(n d²).
+
+    `(Q, R)` with Q (n, d) of orthonormal columns and R (d, d) upper; with `mode="r"` only R, at half the work.
+    """
+    return _lapack("qr")(A, mode="r") if mode == "r" else tuple(_lapack("qr")(A))
 
 
 def cholesky(A: np.ndarray) -> np.ndarray:

@@ -812,8 +812,9 @@ def _beta_parts(a, b, x, y, log_x, log_y) -> tuple[np.ndarray, np.ndarray, np.nd
     near, far = np.where(left, x, y), np.where(left, y, x)
     factor = np.empty_like(a)
     large = (np.minimum(a, b) > 1000) & (near > 0)
-    factor[large] = _beta_quadrature(first[large], second[large], near[large], far[large])
-    factor[~large] = _beta_fraction(first[~large], second[~large], near[~large], far[~large])
+    for where, method in ((large, _beta_quadrature), (~large, _beta_fraction)):
+        if where.any():
+            factor[where] = method(first[where], second[where], near[where], far[where])
     return kernel, factor, left
 
 

@@ -1,0 +1,199 @@
+"""The command line: `groundup list`, `groundup run k_means`, `groundup break k_means` …
+
+Every command reads the catalogue and imports what it needs when it needs it, so that `groundup list`
+answers at once. Exit status: 0 when everything agrees or holds; 1 when something disagrees, is refuted or
+inconclusive, or could not be run or reached; 2 when the command was not understood.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from groundup.desk.commands import register
+
+app = typer.Typer(
+    name="groundup",
+    help="Ground Up: machine learning from first principles. Trace it. Break it. Fix it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Topics = Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="Topics by name.")]
+Level = Annotated[int | None, typer.Option("--level", min=1, max=6, help="Every topic of this level.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every topic.")]
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON, one object a line in one array.")]
+
+
+class CommandError(Exception):
+    """Something went wrong that a sentence explains; `status` is the exit status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def _select(names: list[str] | None, level: int | None, everything: bool) -> list:
+    from groundup import catalogue
+
+    chosen = catalogue.select(names or [], level=level, everything=everything)
+    if not chosen:
+        raise CommandError("name a topic, or --level N, or --all; 'groundup list' shows what there is.", 2)
+    return chosen
+
+
+@app.command("list")
+def list_command(level: Level = None, as_json: Json = False) -> None:
+    """The map: levels and topics in reading order."""
+    from groundup import reports
+
+    reports.list_topics(level=level, as_json=as_json)
+
+
+@app.command()
+def show(topic: Annotated[str, typer.Argument(help="A topic by name.")]) -> None:
+    """The topic's page in the terminal: prose, mathematics and code."""
+    from groundup import reports
+
+    reports.show_topic(topic)
+
+
+@app.command()
+def path(topic: Annotated[str, typer.Argument(help="A topic by name.")], as_json: Json = False) -> None:
+    """What to study before a topic, in order, the topic itself last."""
+    from groundup import reports
+
+    reports.show_path(topic, as_json=as_json)
+
+
+@app.command()
+def run(
+    topics: Topics = None,
+    level: Level = None,
+    everything: Everything = False,
+    as_json: Json = False,
+    figures: Annotated[bool, typer.Option(help="Save each topic's figure in output/figures.")] = True,
+) -> None:
+    """Validate: ours against the library, errors and times side by side."""
+    from groundup import reports
+
+    raise typer.Exit(reports.run(_select(topics, level, everything), as_json=as_json, save_figures=figures))
+
+
+@app.command("break")
+def break_command(
+    topics: Topics = None,
+    level: Level = None,
+    everything: Everything = False,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Replicates of each experiment; by default each mode's own number.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="URL", help="Run on a Dask cluster, such as tcp://127.0.0.1:8786.")
+    ] = None,
+    as_json: Json = False,
+    figures: Annotated[bool, typer.Option(help="Save each figure in output/figures.")] = True,
+) -> None:
+    """The failure modes: what theory predicts, what was measured, what mends it."""
+    from groundup import reports
+
+    chosen = _select(topics, level, everything)
+    raise typer.Exit(
+        reports.break_topics(chosen, seeds=seeds, scheduler=scheduler, as_json=as_json, save_figures=figures)
+    )
+
+
+@app.command()
+def ledger(
+    topics: Topics = None,
+    write: Annotated[bool, typer.Option("--write", help="Run everything and write ledger and notes.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Run everything and compare with what is committed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """The measured claims behind the notes: show them, write them, or check that they reproduce."""
+    from groundup import ledger as book
+    from groundup import reports
+
+    if write and check:
+        raise CommandError("--write and --check exclude each other: one makes the ledger, one tests it.", 2)
+    if write:
+        raise typer.Exit(reports.write_ledger(topics or []))
+    if check:
+        raise typer.Exit(reports.check_ledger(topics or [], as_json=as_json))
+    raise typer.Exit(reports.show_ledger(book.read(), topics or [], as_json=as_json))
+
+
+@app.command()
+def bench(
+    topics: Topics = None,
+    level: Level = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="Timed runs of each side; the median counts.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Speed against the library over growing sizes, one thread each, with the fitted growth exponent."""
+    from groundup import reports
+
+    chosen = _select(topics, level, everything=not topics and level is None)
+    raise typer.Exit(reports.bench(chosen, repeats=repeats, as_json=as_json))
+
+
+@app.command()
+def tour(
+    output: Annotated[str, typer.Option(help="Folder for the report.")] = "output/tour",
+    open_report: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+) -> None:
+    """One pass over the six levels in about a minute, with an HTML report at the end."""
+    from groundup.tour import tour as take_the_tour
+
+    raise typer.Exit(take_the_tour(output, open_report=open_report))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is installed, which references are missing, and how to get them."""
+    from groundup.doctor import examine
+
+    raise typer.Exit(examine(as_json=as_json))
+
+
+register(app)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; every mistake ends in one clear line and an exit status, not a traceback."""
+    usage_error = typer.BadParameter.__bases__[0]
+    try:
+        status = app(args=arguments, standalone_mode=False)
+    except CommandError as error:
+        _fail(str(error), error.status)
+    except usage_error as error:
+        _fail(f"{error.format_message()} ('groundup --help' shows the commands.)", 2)  # type: ignore[attr-defined]
+    except LookupError as error:
+        from groundup.catalogue import UnknownTopic
+
+        if not isinstance(error, UnknownTopic):
+            raise
+        _fail(str(error), 2)
+    except (typer.Abort, KeyboardInterrupt):
+        _fail("stopped.", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    else:
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> None:
+    print(f"groundup: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,464 @@
+"""What the commands print: tables for people, JSON for programs.
+
+A topic whose reference library is missing is named together with the command that installs it, counts as
+not in order (exit status 1), and does not keep the other topics from being run.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from groundup import catalogue
+from groundup.catalogue import ROOT, Topic
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from shared.agreement import Agreement
+    from shared.failure_mode import Outcome
+
+__all__ = ["bench", "break_topics", "check_ledger", "list_topics", "run", "show_path", "show_topic"]
+
+OUTPUT = Path("output")
+
+
+# --- the map ---------------------------------------------------------------------------------------------
+
+
+def list_topics(*, level: int | None, as_json: bool) -> None:
+    """Print the levels and topics, or those of one level."""
+    chosen = [entry for entry in catalogue.levels() if level in (None, entry.number)]
+    if as_json:
+        _print_json([_topic_row(topic) for entry in chosen for topic in entry.topics])
+        return
+    for entry in chosen:
+        print(f"Level {entry.number} · {entry.title}\n  {entry.question}")
+        for topic in entry.topics:
+            print(f"    {topic.name:<33} {topic.summary}")
+        print()
+    print("groundup show TOPIC reads one, groundup run TOPIC proves it, groundup break TOPIC breaks it.")
+
+
+def show_path(name: str, *, as_json: bool) -> None:
+    """Print what to study before a topic, the topic itself last."""
+    steps = catalogue.study_path(name)
+    if as_json:
+        _print_json([_topic_row(topic) for topic in steps])
+        return
+    for number, topic in enumerate(steps, start=1):
+        print(f"{number:>3}. {topic.name:<33} Level {topic.level} · {topic.summary}")
+
+
+def show_topic(name: str) -> None:
+    """Print a topic's prose and code, cell by cell."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.syntax import Syntax
+
+    topic = catalogue.get(name)
+    console = Console()
+    with console.pager(styles=True) if sys.stdout.isatty() else _no_pager():
+        for kind, text in cells(topic.path):
+            console.print(Markdown(text) if kind == "markdown" else Syntax(text, "python", theme="ansi_dark"))
+            console.print()
+        console.print(f"How it breaks: {topic.failure_modes_path.relative_to(ROOT)}", style="bold")
+        console.print(f"In the note:   {(topic.path.parent / 'RESEARCH_NOTE.md').relative_to(ROOT)}")
+
+
+def cells(path: Path) -> list[tuple[str, str]]:
+    """The cells of a percent notebook as ("markdown" or "code", text), without the header."""
+    found: list[tuple[str, list[str]]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# %%"):
+            found.append(("markdown" if "[markdown]" in line else "code", []))
+        elif found:
+            kind, lines = found[-1]
+            lines.append(line.removeprefix("#").removeprefix(" ") if kind == "markdown" else line)
+    return [(kind, "\n".join(lines).strip("\n")) for kind, lines in found if "".join(lines).strip()]
+
+
+def _topic_row(topic: Topic) -> dict[str, Any]:
+    row = asdict(topic)
+    return {
+        **row,
+        "needs": list(topic.needs),
+        "mirrors": list(topic.mirrors),
+        "path": str(topic.path.relative_to(ROOT)),
+        "failure_modes": str(topic.failure_modes_path.relative_to(ROOT)),
+        "note": str((topic.path.parent / "RESEARCH_NOTE.md").relative_to(ROOT)),
+    }
+
+
+# --- run -------------------------------------------------------------------------------------------------
+
+
+def run(topics: Sequence[Topic], *, as_json: bool, save_figures: bool) -> int:
+    """Validate topics; 0 if every quantity agrees."""
+    rows: list[dict[str, Any]] = []
+    in_order = True
+    console = _console()
+    for topic, agreements in _each(topics, lambda topic: topic.load().validate(), "validating"):
+        if agreements is None:
+            in_order = False
+            continue
+        in_order &= bool(agreements) and all(agreement.agrees for agreement in agreements)
+        rows += [agreement_row(topic, agreement) for agreement in agreements]
+        if not as_json:
+            _print_agreements(console, topic, agreements)
+        if save_figures:
+            saved = _save(f"{topic.name}.png", topic.load().example)
+            if not as_json:
+                console.print(f"figure saved: {saved}\n")
+    if as_json:
+        _print_json(rows)
+    else:
+        agreeing = sum(row["agrees"] for row in rows)
+        console.print(f"{agreeing} of {len(rows)} quantities agree with their reference.")
+    return 0 if in_order else 1
+
+
+def agreement_row(topic: Topic, agreement: Agreement) -> dict[str, Any]:
+    """One quantity as `run --json` reports it."""
+
+    def value(side: Any) -> Any:
+        return side if isinstance(side, float) else asdict(side)
+
+    return {
+        "level": topic.level,
+        "topic": topic.name,
+        "quantity": agreement.quantity,
+        "reference": agreement.reference,
+        "reference_version": agreement.reference_version,
+        "dataset": agreement.dataset,
+        "ours": value(agreement.ours),
+        "theirs": value(agreement.theirs),
+        "error": agreement.error,
+        "measure": agreement.measure,
+        "tolerance": agreement.tolerance,
+        "reason": agreement.reason,
+        "agrees": agreement.agrees,
+        "seconds_ours": agreement.seconds_ours,
+        "seconds_reference": agreement.seconds_reference,
+    }
+
+
+def _print_agreements(console: Console, topic: Topic, agreements: list[Agreement]) -> None:
+    from shared.presentation import agreement_tables
+
+    console.rule(f"[bold]{topic.title}[/bold] · {topic.name}", align="left")
+    for table in agreement_tables(agreements):
+        console.print(table, "")
+
+
+# --- break -----------------------------------------------------------------------------------------------
+
+
+def break_topics(
+    topics: Sequence[Topic], *, seeds: int | None, scheduler: str | None, as_json: bool, save_figures: bool
+) -> int:
+    """Measure failure modes; 0 if every claim holds and every remedy mends."""
+    from groundup.__main__ import CommandError
+    from shared.failure_mode import SchedulerUnavailable, measure, reach_scheduler
+
+    if scheduler is not None:
+        try:
+            reach_scheduler(scheduler)
+        except SchedulerUnavailable as error:
+            raise CommandError(str(error), 1) from None
+
+    def outcomes_of(topic: Topic) -> list[Outcome]:
+        modes = topic.load_failure_modes().FAILURE_MODES
+        return [measure(mode, seeds=seeds, scheduler=scheduler) for mode in modes]
+
+    rows: list[dict[str, Any]] = []
+    in_order = True
+    console = _console()
+    try:
+        for topic, outcomes in _each(topics, outcomes_of, "breaking"):
+            if outcomes is None:
+                in_order = False
+                continue
+            for outcome in outcomes:
+                rows.append(outcome_row(topic, outcome))
+                in_order &= outcome.breaks.holds and outcome.remedy.holds
+                if not as_json:
+                    _print_outcome(console, topic, outcome)
+                if save_figures:
+                    mode = outcome.failure_mode
+                    saved = _save(f"{topic.name}_{mode.name}.png", mode.figure)
+                    if not as_json:
+                        console.print(f"  figure saved: {saved}\n")
+    except SchedulerUnavailable as error:
+        raise CommandError(str(error), 1) from None
+    if as_json:
+        _print_json(rows)
+    else:
+        held = sum(row["verdict"] == "holds" and row["remedied"] for row in rows)
+        console.print(f"{held} of {len(rows)} failure modes broke as predicted and were mended as predicted.")
+    return 0 if in_order else 1
+
+
+def outcome_row(topic: Topic, outcome: Outcome) -> dict[str, Any]:
+    """One failure mode as `break --json` reports it."""
+    breaks, remedy = outcome.breaks, outcome.remedy
+    return {
+        "level": topic.level,
+        "topic": topic.name,
+        "failure_mode": outcome.failure_mode.name,
+        "claim": breaks.claim.statement,
+        "quantity": breaks.claim.quantity,
+        "predicted": breaks.predicted,
+        "measured": breaks.measured,
+        "interval": list(breaks.interval),
+        "relation": breaks.claim.relation,
+        "tolerance": breaks.delta,
+        "reason": breaks.claim.reason,
+        "verdict": breaks.verdict,
+        "holds": breaks.holds,
+        "slack": breaks.slack,
+        "seeds": breaks.seeds,
+        "seeds_needed": breaks.seeds_needed,
+        "remedied": remedy.holds,
+        "remedy": {
+            "claim": remedy.claim.statement,
+            "quantity": remedy.claim.quantity,
+            "predicted": remedy.predicted,
+            "measured": remedy.measured,
+            "interval": list(remedy.interval),
+            "relation": remedy.claim.relation,
+            "tolerance": remedy.delta,
+            "reason": remedy.claim.reason,
+            "verdict": remedy.verdict,
+            "slack": remedy.slack,
+            "seeds": remedy.seeds,
+            "seeds_needed": remedy.seeds_needed,
+        },
+        "seconds": breaks.seconds + remedy.seconds,
+    }
+
+
+def _print_outcome(console: Console, topic: Topic, outcome: Outcome) -> None:
+    from shared.presentation import outcome_lines
+
+    console.print(f"[bold]{outcome.failure_mode.title}[/bold] [dim]{topic.name}[/dim]")
+    for label, measurement in (("breaks", outcome.breaks), ("mended", outcome.remedy)):
+        for line in outcome_lines(label, measurement):
+            console.print(line)
+
+
+# --- bench -----------------------------------------------------------------------------------------------
+
+
+def bench(topics: Sequence[Topic], *, repeats: int | None, as_json: bool) -> int:
+    """Race ours against the references over growing sizes; 0 when every race could be run."""
+    from shared.agreement import growth_exponent, race
+
+    def races_of(topic: Topic) -> list[dict[str, Any]]:
+        rows = []
+        for benchmark in topic.load().benchmarks():
+            races = [race(benchmark, size, repeats=repeats) for size in benchmark.sizes]
+            exponent = growth_exponent([r.size for r in races], [r.seconds_ours for r in races])
+            theirs = growth_exponent([r.size for r in races], [r.seconds_reference for r in races])
+            rows += [
+                {
+                    "level": topic.level,
+                    "topic": topic.name,
+                    "benchmark": benchmark.name,
+                    "reference": r.reference,
+                    "reference_version": r.reference_version,
+                    "size": r.size,
+                    "unit": r.unit,
+                    "seconds_ours": r.seconds_ours,
+                    "seconds_reference": r.seconds_reference,
+                    "ratio": r.ratio,
+                    "exponent": exponent,
+                    "exponent_reference": theirs,
+                    "expected_exponent": benchmark.expected_exponent,
+                }
+                for r in races
+            ]
+        return rows
+
+    rows: list[dict[str, Any]] = []
+    in_order = True
+    console = _console()
+    for topic, found in _each(topics, races_of, "racing"):
+        if found is None:
+            in_order = False
+            continue
+        rows += found
+        if not as_json:
+            _print_races(console, topic, found)
+    if as_json:
+        _print_json(rows)
+    return 0 if in_order else 1
+
+
+def _print_races(console: Console, topic: Topic, rows: list[dict[str, Any]]) -> None:
+    from itertools import groupby
+
+    from rich.table import Table
+
+    console.rule(f"[bold]{topic.title}[/bold] · {topic.name}", align="left")
+    for name, group in groupby(rows, key=lambda row: row["benchmark"]):
+        races = list(group)
+        first = races[0]
+        table = Table(
+            title=f"{name}, against [bold]{first['reference']}[/bold] {first['reference_version']}",
+            title_justify="left", title_style="", box=None, header_style="bold",
+        )  # fmt: skip
+        for column in (first["unit"], "seconds", "theirs", "ratio"):
+            table.add_column(column, justify="right")
+        for row in races:
+            table.add_row(
+                f"{row['size']:,}", f"{row['seconds_ours']:.3g}", f"{row['seconds_reference']:.3g}", f"{row['ratio']:.2f}"
+            )  # fmt: skip
+        console.print(table)
+        console.print(
+            f"time grows as size^{first['exponent']:.2f} (theirs {first['exponent_reference']:.2f}), "
+            f"the derivation expects {first['expected_exponent']:g}\n"
+        )
+
+
+# --- ledger ----------------------------------------------------------------------------------------------
+
+
+def write_ledger(names: Sequence[str]) -> int:
+    """Run topics (all by default), then write the ledger, the notes' blocks and the figures."""
+    from groundup import ledger
+
+    chosen = catalogue.select(names, everything=not names)
+    evidence = {}
+    for topic, found in _each(chosen, lambda topic: ledger.gather(topic.name), "measuring"):
+        if found is None:
+            print("groundup: the ledger was not written: it must rest on every topic named.", file=sys.stderr)
+            return 1
+        evidence[topic.name] = found
+    for path in ledger.write(evidence):
+        print(f"written: {path.relative_to(ROOT)}")
+    return 0
+
+
+def check_ledger(names: Sequence[str], *, as_json: bool) -> int:
+    """Run topics (all by default) and compare with the committed ledger and notes; 0 if all reproduces."""
+    from groundup import ledger
+
+    chosen = catalogue.select(names, everything=not names)
+    differences = ledger.stale_blocks() if not names else []
+    in_order = True
+    for topic, found in _each(chosen, lambda topic: ledger.gather(topic.name), "checking"):
+        if found is None:
+            in_order = False
+        else:
+            differences += ledger.differences(topic.name, found)
+    if as_json:
+        _print_json([{"difference": difference} for difference in differences])
+    else:
+        for difference in differences:
+            print(difference)
+        print("the ledger reproduces." if not differences else f"{len(differences)} entries do not reproduce.")
+    return 0 if in_order and not differences else 1
+
+
+def show_ledger(book: dict[str, Any], names: Sequence[str], *, as_json: bool) -> int:
+    """Print the committed ledger, or the part of some topics."""
+    chosen = {topic.name for topic in catalogue.select(names, everything=not names)}
+    entries = [entry for entry in book["entries"] if entry["topic"] in chosen]
+    if as_json:
+        _print_json(entries)
+        return 0
+    for entry in entries:
+        if entry["kind"] == "agreement":
+            line = f"error {entry['error']:.1e} ≤ {entry['tolerance']:.0e} against {entry['reference']}"
+        else:
+            line = f"measured {entry['measured']:.4g} {entry['relation']} predicted {entry['predicted']:.4g}: {entry['verdict']}"
+        print(f"{entry['id']}\n    {line}")
+    return 0
+
+
+# --- shared by all ---------------------------------------------------------------------------------------
+
+
+def _each(
+    topics: Sequence[Topic], work: Callable[[Topic], Any], doing: str
+) -> Iterator[tuple[Topic, Any]]:
+    """Do the work for each topic with progress on stderr; None where a reference is missing."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    stderr = Console(stderr=True)
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=stderr, transient=True, disable=not stderr.is_terminal,
+    ) as progress:  # fmt: skip
+        task = progress.add_task(doing, total=len(topics))
+        for topic in topics:
+            progress.update(task, description=f"{doing} {topic.name}")
+            if not stderr.is_terminal and len(topics) > 1:
+                print(f"{doing} {topic.name} …", file=sys.stderr, flush=True)
+            try:
+                result = work(topic)
+            except ModuleNotFoundError as error:
+                if not _is_reference(error):
+                    raise
+                print(f"groundup: {topic.name}: {missing_reference(topic, error)}", file=sys.stderr)
+                result = None
+            progress.advance(task)
+            yield topic, result
+
+
+def missing_reference(topic: Topic, error: ModuleNotFoundError) -> str:
+    """One line that names the missing library and the command that installs it."""
+    return f"{error.name} is not installed; get it with: pip install -e '.[{topic.extra}]' (in the repository)."
+
+
+def _is_reference(error: ModuleNotFoundError) -> bool:
+    """Whether a library is missing, and not a module of our own (which would be a defect)."""
+    own = ("shared", "groundup", *(level.package for level in catalogue.levels()))
+    return error.name is not None and error.name.split(".")[0] not in own
+
+
+def _save(name: str, draw: Callable[[], Any]) -> Path:
+    from shared import figures
+
+    return figures.save(draw(), OUTPUT / "figures" / name)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def _print_json(rows: Sequence[dict[str, Any]]) -> None:
+    """An array with one object a line; what is not a finite number is null, as JSON wants it."""
+    lines = ",\n".join(json.dumps(_finite(row), ensure_ascii=False) for row in rows)
+    print(f"[\n{lines}\n]" if rows else "[]")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+@contextmanager
+def _no_pager() -> Iterator[None]:
+    yield
+
+
+def version() -> str:
+    """Version of this distribution."""
+    return importlib.metadata.version("ground-up")

@@ -1,0 +1,957 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+# %% [markdown]
+# # Linear regression
+#
+# ## 1. Select
+#
+# **Question.** Which weighted sum of the features comes closest to the target, how sure are we of each weight,
+# and of what is predicted with them?
+#
+# **Builds on** Level 1's `gradient_descent` (one of the three solvers), and on `shared.linalg` (QR, Cholesky)
+# and `shared.special` (Student's t, F), which Level 1 earns. **Mirrors** `sklearn.linear_model.LinearRegression`
+# for the fit and `statsmodels` (`OLS`, `WLS`) for the inference.
+#
+# **Sources.** Golub (1965), least squares by Householder's reflections; Demmel, Grigori, Hoemmen and Langou (2012),
+# QR by blocks of rows; Higham (2002), what rounding does to each solver; White (1980) and MacKinnon and White
+# (1985), errors of unequal spread; Long and Ervin (2000), why HC3; Seber and Lee (2003), the theory in one book.
+
+# %% [markdown]
+# ## 2. Derive
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $x_i$, rows of $X$ | `X` | (n, d) |
+# | $y_i$ | `y` | (n,), or (n, k) for $k$ targets |
+# | $w_i\ge0$, $W=\sum_iw_i$ | `weight`, `total` | (n,) |
+# | $\beta$, $\beta_0$ | `coef`, `intercept` | (d, k), (k,) |
+# | $p=d+1$, or $d$ without intercept | | |
+#
+# **The model.** $y_i=\beta_0+x_i\cdot\beta+\varepsilon_i$. The weight $w_i$ says how precise a row is:
+# $\operatorname{Var}\varepsilon_i=\sigma^2/w_i$. Least squares minimizes $\sum_iw_i(y_i-\beta_0-x_i\cdot\beta)^2$.
+#
+# **The intercept goes first.** Setting the derivative by $\beta_0$ to zero gives $\beta_0=\bar y-\bar x\cdot\beta$ with the
+# weighted means $\bar x,\bar y$. What remains is least squares without an intercept, on
+#
+# $$A_i=\sqrt{w_i}\,(x_i-\bar x),\qquad b_i=\sqrt{w_i}\,(y_i-\bar y),\qquad \min_\beta\lVert A\beta-b\rVert^2 .$$
+#
+# This is more than tidiness. A column of years around 1950 is nearly a multiple of the column of ones, so the raw
+# design $[1\ X]$ is nearly singular, and centering is the orthogonalization against that first column, done
+# exactly where it costs nothing. On Longley's data it takes the condition number $\kappa$ (of unit columns) from
+# about 40,000 to about 100. Scaling the columns does not have this effect: Householder's QR
+# treats every column by itself, so that a change of units changes neither its digits nor Cholesky's
+# (Higham 2002, §19.3 and §10.1). We center, and use unit columns only to *judge* the condition.
+#
+# **Three ways to the minimum.**
+#
+# 1. `"qr"`. Write $[A\ b]=Q\begin{bmatrix}R&z\\0&\rho\end{bmatrix}$ with orthonormal $Q$ and upper triangular $R$. Lengths do not
+#    change under $Q^\top$, so $\lVert A\beta-b\rVert^2=\lVert R\beta-z\rVert^2+\rho^2$: solve $R\beta=z$ from below. $Q$ is never formed. The error
+#    grows like $\kappa\varepsilon$ as long as the residual is small. Since a QR of stacked rows is the QR of their stacked triangles,
+#    $\begin{bmatrix}A_1\\A_2\end{bmatrix}=\begin{bmatrix}Q_1R_1\\Q_2R_2\end{bmatrix}$, the rows can be taken in blocks that fit the cache.
+# 2. `"normal"`. The gradient $2A^\top(A\beta-b)$ vanishes where $A^\top A\beta=A^\top b$, the normal equations. $G=A^\top A$ is symmetric and
+#    positive definite, $G=R^\top R$ by Cholesky, and $R$ is the same triangle as above. Half the work and one matrix product,
+#    but $\kappa(G)=\kappa^2$: twice as many digits are lost. Where more than half of all digits would go, we say so and use QR.
+# 3. `"gradient_descent"`. $\beta\leftarrow\beta-\eta(G\beta-A^\top b)$ with $\eta=1/L$, $L$ the largest eigenvalue of $G$. The error shrinks
+#    by $1-1/\kappa^2$ a step. To have $\kappa$ small, the columns get unit length first (here scaling does help).
+#
+# **Not enough information.** If the columns of $A$ depend on each other, many $\beta$ reach the minimum. Then we take the
+# shortest, $\beta=V_rS_r^{-1}U_r^\top z$ from the singular value decomposition $R=USV^\top$ cut at its rank $r$, as scikit-learn does.
+# Predictions on rows like those seen do not depend on the choice; single coefficients do, so that statistics on them warn.
+#
+# **How sure?** Let $F$ be a factor with $(A^\top A)^+=FF^\top$: $F=R^{-1}$, or $V_rS_r^{-1}$. Then $AF$ has orthonormal columns, and so has
+#
+# $$Q=\big[\sqrt{w/W}\ \ AF\big]\quad(n\times p),\qquad
+# \begin{bmatrix}\hat\beta_0\\\hat\beta\end{bmatrix}=\begin{bmatrix}\beta_0\\\beta\end{bmatrix}+BQ^\top u,\qquad
+# B=\begin{bmatrix}1/\sqrt W&-\bar x^\top F\\0&F\end{bmatrix},$$
+#
+# with $u_i=\sqrt{w_i}\,\varepsilon_i$. So with independent errors the covariance of the estimate is, exactly, the **sandwich**
+#
+# $$\operatorname{Cov}=B\,\big(Q^\top\operatorname{diag}(\operatorname{Var}u_i)\,Q\big)\,B^\top .$$
+#
+# Everything below is a choice for the filling. The residuals are $e=(I-H)u$ with $H=QQ^\top$; the **leverage** $h_i=H_{ii}\in[0,1]$ is the
+# share of its own target that enters a row's fitted value, and $\sum_ih_i=p$.
+#
+# | `cov_type` | filling $\widehat{\operatorname{Var}u_i}$ | because |
+# |---|---|---|
+# | `nonrobust` | $s^2=\sum_je_j^2/(n-p)$ | $E[e^\top e]=\sigma^2\operatorname{tr}(I-H)=\sigma^2(n-p)$ if all variances are $\sigma^2$ |
+# | `HC0` | $e_i^2$ | White: consistent whatever the variances |
+# | `HC1` | $e_i^2\,n/(n-p)$ | the average degree of freedom given back |
+# | `HC2` | $e_i^2/(1-h_i)$ | $E[e_i^2]=\sigma^2(1-h_i)$: unbiased under equal variances |
+# | `HC3` | $e_i^2/(1-h_i)^2$ | $e_i/(1-h_i)$ is the residual of a fit without row $i$: a little cautious |
+#
+# With normal errors of equal spread, $t_j=\hat\beta_j/\mathrm{se}_j$ follows Student's t with $n-p$ degrees of freedom where $\beta_j=0$. For
+# the robust kinds the normal distribution is used, as in statsmodels (`use_t=True` asks for t). A set of $q$ restrictions $C\beta=0$ is
+# tested by $F=(C\hat\beta)^\top(C\operatorname{Cov}C^\top)^{-1}C\hat\beta/q$. A *new* observation at $x$ adds its own error: its interval has the variance
+# $x^\top\operatorname{Cov}x+s^2$.
+#
+# **Assumptions, and who needs them.** Unbiased: the mean is linear in the features and no relevant one is missing.
+# Intervals: errors independent, for `nonrobust` of equal spread, and normal or $n$ large. What happens otherwise:
+# `failure_modes/linear_regression.py`.
+#
+# **Cost.** $O(nd^2)$ time; memory $O(d^2)$ beside the data (the statistics form $Q$, $O(nd)$, on first use).
+
+# %% [markdown]
+# ## 3. Implement
+
+# %%
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from jaxtyping import Float
+
+from level1_foundations.gradient_descent import gradient_descent
+from level2_classical.linear_regression_summary import summary_table
+from shared import linalg
+from shared.agreement import Agreement, Benchmark, Comparison
+from shared.arrays import (
+    validate_choice,
+    validate_matrix,
+    validate_number,
+    validate_sample_weight,
+    validate_vector,
+)
+from shared.estimator import Estimator, RegressorMixin, warn_not_converged
+from shared.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
+
+COVARIANCES = ("nonrobust", "HC0", "HC1", "HC2", "HC3")
+ROWS = 1024  # rows at a time: a block stays in the processor's cache
+
+# %% [markdown]
+# ### Centering
+# $\bar x=x_1+\frac1W\sum_iw_i(x_i-x_1)$. Subtracting the first row before summing makes the mean of a constant column exact, so
+# that centering turns it into zeros and not into rounding errors, and saves digits when the mean is large.
+
+
+# %%
+def column_means(
+    X: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"] | None
+) -> Float[np.ndarray, " d"]:
+    """Weighted mean of each column, exact for constant columns; `weight=None` means ones. O(nd)."""
+    first = X[0]
+    total = np.zeros_like(first)
+    for start in range(0, len(X), ROWS):
+        rows = slice(start, start + ROWS)
+        difference = X[rows] - first
+        total += difference.sum(axis=0) if weight is None else weight[rows] @ difference
+    return first + total / (len(X) if weight is None else weight.sum())
+
+
+# %% [markdown]
+# $[A\ b]_i=\sqrt{w_i}\,[x_i-\bar x\quad y_i-\bar y]$, one block of rows after the other: the whole is never stored.
+
+
+# %%
+def centered_blocks(
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, "n k"],
+    weight: Float[np.ndarray, " n"] | None,
+    x_mean: Float[np.ndarray, " d"],
+    y_mean: Float[np.ndarray, " k"],
+) -> Iterator[Float[np.ndarray, "b m"]]:
+    """Blocks of [A b], each of at most `ROWS` rows and d + k columns. O(n(d + k))."""
+    d = X.shape[1]
+    for start in range(0, len(X), ROWS):
+        rows = slice(start, start + ROWS)
+        block = np.empty((len(X[rows]), d + y.shape[1]), X.dtype)
+        np.subtract(X[rows], x_mean, out=block[:, :d])
+        np.subtract(y[rows], y_mean, out=block[:, d:])
+        if weight is not None:
+            block *= np.sqrt(weight[rows])[:, None]
+        yield block
+
+
+# %% [markdown]
+# ### Solver 1: QR
+# $\begin{bmatrix}M_1\\M_2\end{bmatrix}=\begin{bmatrix}Q_1&\\&Q_2\end{bmatrix}\begin{bmatrix}R_1\\R_2\end{bmatrix}$, and the QR of the stacked triangles finishes.
+
+
+# %%
+def triangle(blocks: Iterable[Float[np.ndarray, "_ m"]]) -> Float[np.ndarray, "r m"]:
+    """R of the QR factorization of all blocks stacked, r = min(rows, m); Q is never formed. O(nm²)."""
+    return linalg.qr(np.vstack([linalg.qr(block, mode="r") for block in blocks]), mode="r")
+
+
+# %% [markdown]
+# $R\beta=z$ by back substitution, and $F=R^{-1}$. Whether $R$ can be trusted is judged with columns of unit length: if
+# $\lVert R\rVert_F\lVert R^{-1}\rVert_F\ge\kappa$ stays below $1/(\varepsilon\max(n,d))$, the rank is full. If not, the singular values decide.
+
+
+# %%
+class Solution(NamedTuple):
+    """Coefficients (d, k), a factor F (d, rank) with $(A^\\top A)^+=FF^\\top$, and the rank of A."""
+
+    coef: np.ndarray
+    factor: np.ndarray
+    rank: int
+
+
+def solve_triangle(R: Float[np.ndarray, "r d"], z: Float[np.ndarray, "r k"], n: int) -> Solution:
+    """The least squares solution from the triangle of n rows; of minimum norm if the rank is not full. O(d³)."""
+    d = R.shape[1]
+    tolerance = float(np.finfo(R.dtype).eps) * max(n, d)
+    length = np.sqrt(np.einsum("rd,rd->d", R, R))  # of A's columns too, since Q does not change lengths
+    unit = R / np.where(length > 0, length, 1)
+    if d <= len(R) and np.diag(R).all():
+        inverse = linalg.solve_triangular(unit, np.eye(d, dtype=R.dtype), lower=False)
+        if np.sqrt(d) * np.sqrt(np.vdot(inverse, inverse)) * tolerance < 1:
+            coef = linalg.solve_triangular(R, z, lower=False)
+            return Solution(coef, inverse / length[:, None], d)
+    s = linalg.svd(unit)[1]
+    rank = int(np.sum(s > tolerance * s[0]))
+    return minimum_norm(R, z, rank)
+
+
+def minimum_norm(R: Float[np.ndarray, "r d"], z: Float[np.ndarray, "r k"], rank: int) -> Solution:
+    """The shortest of all solutions: $\\beta=V_rS_r^{-1}U_r^\\top z$. O(d³)."""
+    U, s, Vt = linalg.svd(R)
+    factor = Vt[:rank].T / s[:rank]  # F = V_r S_r⁻¹
+    return Solution(factor @ (U[:, :rank].T @ z), factor, rank)
+
+
+# %% [markdown]
+# ### Solver 2: the normal equations
+# $G=A^\top A$ is summed over the blocks together with $A^\top b$: both are parts of $[A\ b]^\top[A\ b]$.
+
+
+# %%
+def gram_matrix(blocks: Iterable[Float[np.ndarray, "_ m"]]) -> Float[np.ndarray, "m m"]:
+    """Sum of $M^\\top M$ over the blocks. O(nm²), half of QR's work and all of it in matrix products."""
+    return sum(block.T @ block for block in blocks)
+
+
+# %% [markdown]
+# $G=LL^\top$, $L(L^\top\beta)=A^\top b$, $F=L^{-\top}$. With columns of unit length the smallest eigenvalue tells what is lost:
+# $\lambda_{\min}/\lambda_{\max}=1/\kappa^2$, and below $\sqrt\varepsilon$ more than half of all digits go.
+
+
+# %%
+def solve_normal_equations(gram: Float[np.ndarray, "m m"], d: int) -> Solution | None:
+    """Cholesky's answer, or None where it would lose more than half of the digits. O(d³)."""
+    unit, length = unit_columns(gram)
+    eigenvalues = linalg.eigvalsh(unit[:d, :d])
+    if not eigenvalues[0] > np.sqrt(np.finfo(gram.dtype).eps) * eigenvalues[-1]:
+        return None
+    L = linalg.cholesky(unit[:d, :d])
+    half = linalg.solve_triangular(L, np.hstack([unit[:d, d:], np.eye(d, dtype=gram.dtype)]), lower=True)
+    solved = linalg.solve_triangular(L, half, lower=True, trans=True)
+    k = gram.shape[1] - d
+    coef = solved[:, :k] * length[d:] / length[:d, None]
+    factor = half[:, k:].T / length[:d, None]  # F = L⁻ᵀ, back in the units of the data
+    return Solution(coef, factor, d)
+
+
+def unit_columns(gram: Float[np.ndarray, "m m"]) -> tuple[Float[np.ndarray, "m m"], Float[np.ndarray, " m"]]:
+    """The Gram matrix of the columns divided by their lengths, and the lengths (1 for a column of zeros)."""
+    length = np.sqrt(np.diag(gram))
+    length = np.where(length > 0, length, 1).astype(gram.dtype)
+    return gram / length / length[:, None], length
+
+
+# %% [markdown]
+# ### Solver 3: gradient descent
+# $\theta_{t+1}=\theta_t-\tfrac1L(G\theta_t-c)$ in unit columns. One step costs $O(d^2k)$, whatever $n$ is, because $G$ and $c=A^\top b$ hold all
+# that the data have to say. It stops when the gradient, which is a vector of correlations, is at most `tol`.
+
+
+# %%
+def solve_by_descent(
+    gram: Float[np.ndarray, "m m"], d: int, *, max_iter: int, tol: float
+) -> tuple[Float[np.ndarray, "d k"], int, bool]:
+    """Coefficients (d, k) by Level 1's gradient descent from zero, its steps, and whether it converged. O(d²k) a step."""
+    unit, length = unit_columns(gram)
+    G, c = unit[:d, :d], unit[:d, d:]
+    largest = float(linalg.eigvalsh(G)[-1])  # L, the largest curvature
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the estimator warns, with a remedy that fits it
+        result = gradient_descent(
+            lambda theta: G @ theta - c, np.zeros_like(c), step_size=1 / largest, n_steps=max_iter, tol=tol
+        )
+    return result.x * length[d:] / length[:d, None], len(result.path) - 1, result.converged
+
+
+# %% [markdown]
+# ### The sandwich
+# $Q=[\sqrt{w/W}\ \ AF]$ and $B=\begin{bmatrix}1/\sqrt W&-\bar x^\top F\\0&F\end{bmatrix}$; without an intercept the first column of each and the
+# first row of $B$ fall away.
+
+
+# %%
+def orthonormal_basis(
+    X: Float[np.ndarray, "n d"],
+    weight: Float[np.ndarray, " n"],
+    x_mean: Float[np.ndarray, " d"],
+    factor: Float[np.ndarray, "d r"],
+    fit_intercept: bool,
+) -> tuple[Float[np.ndarray, "n q"], Float[np.ndarray, "p q"]]:
+    """Q with orthonormal columns that span the weighted design, and B with estimate = B Qᵀ(√w y). O(ndr)."""
+    root = np.sqrt(weight)[:, None]
+    Q = (root * (X - x_mean)) @ factor
+    if not fit_intercept:
+        return Q, factor
+    size = np.sqrt(weight.sum())
+    first = np.concatenate([[1 / size], -x_mean @ factor])
+    return np.hstack([root / size, Q]), np.vstack([first, np.pad(factor, ((0, 0), (1, 0)))])
+
+
+# %%
+class Basis(NamedTuple):
+    """What the statistics need of the rows with positive weight.
+
+    Q (n, q), B (p, q), weighted residuals (n, k), leverages (n,), targets (n, k), weights (n,), which rows of the
+    training data these are, and n − q, or NaN if nothing is left.
+    """
+
+    Q: np.ndarray
+    B: np.ndarray
+    residuals: np.ndarray
+    leverage: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    present: np.ndarray
+    df: float
+
+
+# %% [markdown]
+# The filling of the sandwich, for each target: $s^2$ times one, or squared residuals corrected by the leverages.
+
+
+# %%
+def error_variances(
+    residuals: Float[np.ndarray, "n k"], leverage: Float[np.ndarray, " n"], df: float, cov_type: str
+) -> Float[np.ndarray, "n k"]:
+    """Estimated variance of each weighted error $u_i$, (n, k), by one of `COVARIANCES`. O(nk)."""
+    n = len(residuals)
+    square = residuals * residuals
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if cov_type == "nonrobust":
+            return np.broadcast_to(square.sum(axis=0) / df, square.shape)
+        if cov_type == "HC1":
+            return square * (n / df)
+        if cov_type == "HC2":
+            return square / (1 - leverage)[:, None]
+        if cov_type == "HC3":
+            return square / (1 - leverage)[:, None] ** 2
+    return square
+
+
+# %% [markdown]
+# $\operatorname{Cov}=B\,(Q^\top\operatorname{diag}(v)\,Q)\,B^\top$.
+
+
+# %%
+def sandwich(
+    Q: Float[np.ndarray, "n q"], B: Float[np.ndarray, "p q"], variances: Float[np.ndarray, "n k"]
+) -> Float[np.ndarray, "k p p"]:
+    """Covariance of the estimate for each target. O(nq²k)."""
+    filling = np.stack([Q.T @ (v[:, None] * Q) for v in variances.T])
+    return B @ filling @ B.T
+
+
+# %% [markdown]
+# ### Student's t, or the normal distribution for `df=None`
+# $p=2\,P(T\le-|t|)$ from the lower tail, where small probabilities keep their digits, and $q$ with $P(|T|\le q)=$ `level`.
+
+
+# %%
+def two_sided_p_value(t: Float[np.ndarray, "..."], df: float | None) -> Float[np.ndarray, "..."]:
+    """Probability of a statistic at least as far from zero, were the coefficient zero."""
+    return 2 * (ndtr(-np.abs(t)) if df is None else stdtr(df, -np.abs(t)))
+
+
+def two_sided_quantile(level: float, df: float | None) -> float:
+    """The half-width, in standard errors, of an interval with this confidence level."""
+    tail = (1 - level) / 2
+    return -float(ndtri(tail) if df is None else stdtrit(df, tail))
+
+
+# %% [markdown]
+# ### A residual without its own pull
+# A row drags the plane toward itself. Without it, its residual would be $e_i/(1-h_i)$ and the residual sum of squares
+# $\sum_je_j^2-e_i^2/(1-h_i)$, so that the studentized residual needs no refit.
+
+
+# %%
+def studentized_deleted_residuals(
+    residuals: Float[np.ndarray, "n k"], leverage: Float[np.ndarray, " n"], df: float
+) -> Float[np.ndarray, "n k"]:
+    """$e_i/(s_{(i)}\\sqrt{1-h_i})$ for each target: Student's t with df − 1 degrees under normal errors. O(nk)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        standardized = residuals / np.sqrt(1 - leverage)[:, None]
+        variance = (np.sum(residuals**2, axis=0) - standardized**2) / (df - 1)
+        return standardized / np.sqrt(variance)
+
+
+# %% [markdown]
+# ### A test of several coefficients at once
+# $F=\theta^\top(C\operatorname{Cov}C^\top)^{-1}\theta/q$ with $\theta=C\hat\beta$, by solving and not by inverting.
+
+
+# %%
+class FTest(NamedTuple):
+    """Statistic and p-value (a float, or one for each target), and both degrees of freedom."""
+
+    statistic: Any
+    p_value: Any
+    df_num: int
+    df_denom: float
+
+
+def wald_f(
+    estimate: Float[np.ndarray, "k p"],
+    covariance: Float[np.ndarray, "k p p"],
+    restrictions: Float[np.ndarray, "q p"],
+    df: float,
+) -> FTest:
+    """Test that all `restrictions @ estimate` are zero, for each target. O(q³k)."""
+    theta = estimate @ restrictions.T  # (k, q)
+    spread = restrictions @ covariance @ restrictions.T  # (k, q, q)
+    q = len(restrictions)
+    statistic = np.array([t @ linalg.solve(V, t) for t, V in zip(theta, spread, strict=True)]) / q
+    return FTest(statistic, fdtrc(q, df, statistic), q, df)
+
+
+# %% [markdown]
+# With $\operatorname{Var}\varepsilon_i=\sigma^2/w_i$ and $\hat\sigma^2=\mathrm{RSS}/n$ the largest log-likelihood is
+# $-\tfrac n2\big(\log\tfrac{2\pi\,\mathrm{RSS}}n+1\big)+\tfrac12\sum_i\log w_i$.
+
+
+# %%
+def gaussian_log_likelihood(
+    rss: Float[np.ndarray, " k"], weight: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " k"]:
+    """The log-likelihood at its maximum, from the weighted residual sum of squares. O(n)."""
+    n = len(weight)
+    return -n / 2 * (np.log(2 * np.pi * rss / n) + 1) + np.log(weight).sum() / 2
+
+
+# %% [markdown]
+# ### The estimator
+
+
+# %%
+class LinearRegression(RegressorMixin, Estimator):
+    """Ordinary and weighted least squares, with scikit-learn's interface and statsmodels' statistics.
+
+    Args:
+        fit_intercept: estimate a constant term; otherwise the plane goes through the origin.
+        solver: "qr" (Householder, the accurate default), "normal" (Cholesky of the Gram matrix: fastest, loses twice the
+            digits, hands over to QR with a warning where more than half would go) or "gradient_descent" (Level 1's).
+        cov_type: covariance behind the statistics: "nonrobust", "HC0", "HC1", "HC2" or "HC3".
+        use_t: Student's t for p-values and intervals, or the normal distribution; by default t for "nonrobust" and normal
+            for the others, as in statsmodels.
+        max_iter, tol: for gradient descent: most steps, and the norm of the gradient in units of correlation to stop at.
+
+    Attributes:
+        coef_: (d,), or (k, d) for a matrix of targets. intercept_: float or (k,). rank_: rank of the centered X. n_iter_: steps of
+            gradient descent, 1 for the direct solvers.
+        n_features_in_, feature_names_in_: what was fitted on.
+        standard_errors_, t_values_, p_values_: (p,), intercept first; (k, p) for a matrix of targets. See also the other
+            properties below. They are computed on demand, for which the estimator keeps a *reference* to X, y and weights.
+
+    X without full column rank: the coefficients of minimum norm, as in scikit-learn; statistics on them warn.
+    Cost O(nd²). Sources: Golub (1965); MacKinnon and White (1985).
+    """
+
+    def __init__(
+        self,
+        *,
+        fit_intercept: bool = True,
+        solver: str = "qr",
+        cov_type: str = "nonrobust",
+        use_t: bool | None = None,
+        max_iter: int = 20_000,
+        tol: float = 1e-10,
+    ) -> None:  # practice: keep
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.cov_type = cov_type
+        self.use_t = use_t
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Estimate from X (n, d) and y (n,) or (n, k). Weights are inverse variances up to a factor, as in WLS.
+
+        Raises:
+            ValueError, TypeError: bad data, weights or parameters.
+
+        Warns:
+            ConvergenceWarning: gradient descent reached max_iter. UserWarning: the normal equations would lose too much.
+        """
+        self._validate_parameters()
+        X = self._fit_matrix(X)
+        y = validate_vector(y, "y", length=len(X), allow_matrix=True).astype(X.dtype, copy=False)
+        weight = None if sample_weight is None else validate_sample_weight(sample_weight, len(X), X.dtype)
+        self._data = X, y, weight
+        self._cached_basis = None
+        Y = y.reshape(len(X), -1)
+        if self.fit_intercept:
+            self._x_mean, self._y_mean = column_means(X, weight), column_means(Y, weight)
+        else:
+            self._x_mean, self._y_mean = np.zeros(X.shape[1], X.dtype), np.zeros(Y.shape[1], X.dtype)
+        self.n_iter_ = 1
+        solution = self._solve(X, Y, weight)
+        intercept = self._y_mean - self._x_mean @ solution.coef  # β₀ = ȳ − x̄·β
+        self._factor, self.rank_ = solution.factor, solution.rank
+        self.coef_ = solution.coef.T if y.ndim == 2 else solution.coef[:, 0]
+        self.intercept_ = (intercept if y.ndim == 2 else intercept[0]) if self.fit_intercept else 0.0
+        return self
+
+    def _solve(self, X: Any, Y: Any, weight: Any) -> Solution:
+        """Least squares on centered data by the chosen solver."""
+        d, blocks = X.shape[1], lambda: centered_blocks(X, Y, weight, self._x_mean, self._y_mean)
+        if self.solver != "qr":
+            gram = gram_matrix(blocks())
+            solution = solve_normal_equations(gram, d)
+            if solution is not None and self.solver == "gradient_descent":
+                coef, steps, converged = solve_by_descent(gram, d, max_iter=self.max_iter, tol=self.tol)
+                self.n_iter_ = max(steps, 1)
+                if not converged:
+                    warn_not_converged(
+                        f"LinearRegression: gradient descent did not reach tol={self.tol:g} within {self.max_iter} steps. "
+                        "Nearly dependent features make it slow: use solver='qr', drop or combine features, or raise "
+                        "max_iter."
+                    )
+                solution = solution._replace(coef=coef)
+            if solution is not None:
+                return solution
+            warnings.warn(
+                f"LinearRegression: X is so close to rank-deficient that solver={self.solver!r} would lose more than half "
+                "of all digits; solver='qr' was used instead. Drop or combine features that repeat each other.",
+                stacklevel=3,
+            )
+        R = triangle(blocks())
+        return solve_triangle(R[:d, :d], R[:d, d:], len(X))
+
+    def _validate_parameters(self) -> None:  # practice: keep
+        validate_choice(self.fit_intercept, "fit_intercept", (True, False))
+        validate_choice(self.solver, "solver", ("qr", "normal", "gradient_descent"))
+        validate_choice(self.cov_type, "cov_type", COVARIANCES)
+        validate_choice(self.use_t, "use_t", (None, True, False))
+        validate_number(self.max_iter, "max_iter", minimum=1, integer=True)
+        validate_number(self.tol, "tol", minimum=0)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """$\\hat y=\\beta_0+X\\beta$, (m,) or (m, k). O(md)."""
+        X = self._predict_matrix(X, dtype=self._dtype())
+        return X @ self.coef_.T + self.intercept_
+
+    def _dtype(self) -> Any:  # practice: keep
+        self._check_is_fitted()
+        return self.coef_.dtype
+
+    def __sklearn_tags__(self) -> Any:  # practice: keep
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _basis(self) -> Basis:
+        """What all statistics stand on, computed once for each fit. O(nd²)."""
+        self._check_is_fitted()
+        if self._cached_basis is None:
+            X, y, weight = self._data
+            if self.rank_ < X.shape[1]:
+                warnings.warn(
+                    f"X has rank {self.rank_} but {X.shape[1]} columns: the coefficients are one of many solutions, "
+                    "and their standard errors describe that choice only. Drop features that others determine.",
+                    stacklevel=4,
+                )
+            weight = np.ones(len(X), X.dtype) if weight is None else weight
+            present = weight > 0  # a row of weight zero is no observation
+            X, y, weight = X[present], y.reshape(len(y), -1)[present], weight[present]
+            # the same as y − Xβ − β₀, from smaller numbers: fewer digits cancel
+            residuals = (y - self._y_mean) - (X - self._x_mean) @ np.atleast_2d(self.coef_).T
+            Q, B = orthonormal_basis(X, weight, self._x_mean, self._factor, self.fit_intercept)
+            if len(X) <= Q.shape[1]:
+                warnings.warn(
+                    f"{len(X)} samples for {Q.shape[1]} coefficients leave nothing to estimate the noise from: "
+                    "standard errors and what follows from them are NaN.",
+                    stacklevel=4,
+                )
+            df = len(X) - Q.shape[1] if len(X) > Q.shape[1] else np.nan
+            residuals *= np.sqrt(weight)[:, None]
+            self._cached_basis = Basis(Q, B, residuals, np.einsum("nq,nq->n", Q, Q), y, weight, present, df)
+        return self._cached_basis
+
+    def _shaped(self, values: Any) -> Any:
+        """One entry for each target; a vector target has no such axis."""
+        return values if self._data[1].ndim == 2 else values[0]
+
+    def _estimate(self) -> np.ndarray:
+        """All coefficients, (k, p), the intercept first."""
+        coef = np.atleast_2d(self.coef_)
+        if not self.fit_intercept:
+            return coef
+        return np.column_stack([np.atleast_1d(self.intercept_), coef])
+
+    def _covariance(self, cov_type: str | None) -> np.ndarray:
+        """Covariance of all coefficients by target, (k, p, p)."""
+        cov_type = self.cov_type if cov_type is None else validate_choice(cov_type, "cov_type", COVARIANCES)
+        basis = self._basis()
+        if cov_type in ("HC2", "HC3") and basis.leverage.max() > 1 - 1e-12:
+            row = int(np.flatnonzero(basis.present)[basis.leverage.argmax()])
+            warnings.warn(
+                f"row {row} has leverage 1: the fit passes through it whatever its error is, and {cov_type} is not "
+                "defined (NaN). Drop the feature that only this row has, or use HC1.",
+                stacklevel=4,
+            )
+        return sandwich(basis.Q, basis.B, error_variances(basis.residuals, basis.leverage, basis.df, cov_type))
+
+    def _standard_errors(self, cov_type: str | None) -> np.ndarray:
+        """Square roots of the covariances' diagonals, (k, p)."""
+        return np.sqrt(np.diagonal(self._covariance(cov_type), axis1=1, axis2=2))
+
+    def _reference_df(self, cov_type: str | None) -> float | None:
+        """Degrees of freedom of the t distribution that p-values and intervals use, None for the normal."""
+        robust = (self.cov_type if cov_type is None else cov_type) != "nonrobust"
+        use_t = not robust if self.use_t is None else self.use_t
+        return self._basis().df if use_t else None
+
+    def covariance(self, cov_type: str | None = None) -> np.ndarray:
+        """Covariance of the coefficients, intercept first, (p, p) or (k, p, p); `None` means the estimator's kind."""
+        return self._shaped(self._covariance(cov_type))
+
+    @property
+    def standard_errors_(self) -> np.ndarray:
+        """Standard deviation of each estimated coefficient, intercept first, (p,) or (k, p)."""
+        return self._shaped(self._standard_errors(None))
+
+    @property
+    def t_values_(self) -> np.ndarray:
+        """Coefficient over standard error (with normal reference often called z), (p,) or (k, p)."""
+        return self._shaped(self._estimate() / self._standard_errors(None))
+
+    @property
+    def p_values_(self) -> np.ndarray:
+        """Two-sided p-value of the hypothesis that a coefficient is zero, (p,) or (k, p)."""
+        return two_sided_p_value(self.t_values_, self._reference_df(None))
+
+    def conf_int(self, level: float = 0.95, *, cov_type: str | None = None) -> np.ndarray:
+        """Confidence interval of each coefficient, intercept first, (p, 2) or (k, p, 2)."""
+        level = validate_number(level, "level", minimum=0, maximum=1, exclusive=True)
+        half = two_sided_quantile(level, self._reference_df(cov_type)) * self._standard_errors(cov_type)
+        estimate = self._estimate()
+        return self._shaped(np.stack([estimate - half, estimate + half], axis=-1))
+
+    def prediction_interval(
+        self, X: Any, level: float = 0.95, *, of: str = "observation", cov_type: str | None = None
+    ) -> np.ndarray:
+        """Interval for a new observation (of weight 1) at each row of X, or `of="mean"` for the plane there.
+
+        Returns (m, 2), lower and upper; (m, k, 2) for a matrix of targets. O(mp²k).
+        """
+        validate_choice(of, "of", ("observation", "mean"))
+        level = validate_number(level, "level", minimum=0, maximum=1, exclusive=True)
+        X = self._predict_matrix(X, dtype=self._dtype())
+        center = X @ np.atleast_2d(self.coef_).T + self.intercept_  # (m, k)
+        rows = np.column_stack([np.ones(len(X), X.dtype), X]) if self.fit_intercept else X
+        variance = np.einsum("mp,kpq,mq->mk", rows, self._covariance(cov_type), rows, optimize=True)
+        if of == "observation":
+            variance = variance + np.atleast_1d(self.residual_variance_)
+        half = two_sided_quantile(level, self._reference_df(cov_type)) * np.sqrt(variance)
+        interval = np.stack([center - half, center + half], axis=-1)
+        return interval if self._data[1].ndim == 2 else interval[:, 0]
+
+    def f_test(self, restrictions: Any = None, *, cov_type: str | None = None) -> FTest:
+        """Test that `restrictions @ (intercept, *coef)` is zero, (q, p); by default that all slopes are.
+
+        Raises:
+            ValueError: restrictions of another width, or dependent ones.
+        """
+        estimate = self._estimate()
+        p = estimate.shape[1]
+        first = int(self.fit_intercept)
+        C = np.eye(p)[first:] if restrictions is None else validate_matrix(restrictions, "restrictions")
+        if C.shape[1] != p:
+            raise ValueError(f"restrictions must have {p} columns (intercept first), got shape {C.shape}.")
+        basis = self._basis()
+        if np.sum(linalg.svd(C @ basis.B)[1] > 1e-12 * linalg.norm(C @ basis.B)) < len(C):
+            raise ValueError(
+                "restrictions must be independent of each other and estimable from X; one of them is not."
+            )
+        test = wald_f(estimate, self._covariance(cov_type), C, basis.df)
+        return test._replace(statistic=self._shaped(test.statistic), p_value=self._shaped(test.p_value))
+
+    @property
+    def df_residual_(self) -> float:
+        """n − p: samples of positive weight less the rank of the design."""
+        return self._basis().df
+
+    @property
+    def residuals_(self) -> np.ndarray:
+        """$y-\\hat y$ of the training data, (n,) or (n, k), for all rows."""
+        self._check_is_fitted()
+        X, y, _ = self._data
+        return y - (X @ self.coef_.T + self.intercept_)
+
+    @property
+    def leverage_(self) -> np.ndarray:
+        """$h_i$, the share of its own target in each fitted value, (n,); zero for rows of weight zero."""
+        basis = self._basis()
+        leverage = np.zeros(len(basis.present), basis.Q.dtype)
+        leverage[basis.present] = basis.leverage
+        return leverage
+
+    @property
+    def residual_variance_(self) -> Any:
+        """$s^2$, unbiased estimate of the error variance of a row of weight 1; a float or (k,)."""
+        basis = self._basis()
+        return self._shaped(np.sum(basis.residuals**2, axis=0) / basis.df)
+
+    @property
+    def studentized_residuals_(self) -> np.ndarray:
+        """Each residual over its standard error from a fit without its row, (n,) or (n, k): t with n − p − 1 degrees.
+
+        $r_i=e_i/(s_{(i)}\\sqrt{1-h_i})$ with $(n-p-1)s_{(i)}^2=\\sum_je_j^2-e_i^2/(1-h_i)$, no refit needed. NaN for rows of weight zero.
+        """
+        basis = self._basis()
+        deleted = studentized_deleted_residuals(basis.residuals, basis.leverage, basis.df)
+        result = np.full((len(basis.present), deleted.shape[1]), np.nan, deleted.dtype)
+        result[basis.present] = deleted
+        return result if self._data[1].ndim == 2 else result[:, 0]
+
+    def _sums_of_squares(self) -> tuple[np.ndarray, np.ndarray]:
+        """Residual and total weighted sum of squares of each target; total about the mean if there is an intercept."""
+        basis = self._basis()
+        centered = basis.y - column_means(basis.y, basis.weight) if self.fit_intercept else basis.y
+        return np.sum(basis.residuals**2, axis=0), np.einsum("n,nk,nk->k", basis.weight, centered, centered)
+
+    @property
+    def r_squared_(self) -> Any:
+        """1 − residual over total sum of squares (about zero without an intercept, as in statsmodels)."""
+        rss, total = self._sums_of_squares()
+        return self._shaped(1 - rss / total)
+
+    @property
+    def adjusted_r_squared_(self) -> Any:
+        """The same with both sums divided by their degrees of freedom, so that an idle feature does not raise it."""
+        rss, total = self._sums_of_squares()
+        basis = self._basis()
+        return self._shaped(1 - (rss / basis.df) / (total / (len(basis.Q) - int(self.fit_intercept))))
+
+    @property
+    def log_likelihood_(self) -> Any:
+        """Gaussian log-likelihood at the estimate and the maximum likelihood variance."""
+        return self._shaped(gaussian_log_likelihood(self._sums_of_squares()[0], self._basis().weight))
+
+    @property
+    def aic_(self) -> Any:
+        """Akaike's criterion, $2p-2\\log L$ (the variance is not counted, as in statsmodels)."""
+        return 2 * self._basis().Q.shape[1] - 2 * self.log_likelihood_
+
+    @property
+    def bic_(self) -> Any:
+        """Schwarz's criterion, $p\\log n-2\\log L$."""
+        n, p = self._basis().Q.shape
+        return p * np.log(n) - 2 * self.log_likelihood_
+
+    def summary(self, level: float = 0.95) -> str:
+        """The whole fit as a table of text, for one target.
+
+        Raises:
+            ValueError: y was a matrix with several targets.
+        """
+        return summary_table(self, level)
+
+
+# %% [markdown]
+# ## 4. Validate
+#
+# | | ours | the library | why |
+# |---|---|---|---|
+# | solver | QR of the centered data, in blocks of rows | scikit-learn: SVD of the centered data; statsmodels: pseudo-inverse of `[1, X]` | centering first keeps $\kappa$ small, and $R$ is all that is needed |
+# | rank | judged in unit columns | scikit-learn, statsmodels: in the units of the data | a feature in small units is not a missing one |
+# | the column of ones | `fit_intercept=True`, reported first | statsmodels: `add_constant(X)` | |
+# | several targets | statistics with a leading axis | scikit-learn: no statistics; statsmodels: one target | |
+# | rows of weight zero | no observations: $n$ does not count them | statsmodels counts them in $n-p$ | a row that cannot speak should not raise our confidence |
+# | no intercept | $R^2$ about zero | scikit-learn's `score`: about the mean | `r_squared_` follows statsmodels, `score` scikit-learn |
+
+
+# %%
+def validate() -> list[Agreement]:
+    """Coefficients against scikit-learn, statistics against statsmodels, in every branch; Longley against both."""
+    from shared.datasets import load_diabetes, load_longley
+
+    comparison = Comparison(reference="sklearn.linear_model.LinearRegression", dataset="diabetes")
+    diabetes = load_diabetes(scaled=False)
+    weight = np.random.default_rng(0).uniform(0.2, 3.0, len(diabetes.X))
+    _compare_coefficients(comparison, diabetes.X, diabetes.y, weight)
+    for label, w in (("OLS", None), ("WLS", weight)):
+        statistics = comparison.on(reference=f"statsmodels.regression.linear_model.{label}")
+        for fit_intercept in (True, False):
+            for cov_type in COVARIANCES:
+                _compare_statistics(statistics, diabetes.X, diabetes.y, w, fit_intercept, cov_type)
+    longley = load_longley()
+    statistics = comparison.on(reference="statsmodels.regression.linear_model.OLS", dataset="longley")
+    _compare_statistics(statistics, longley.X, longley.y, None, True, "nonrobust")
+    return comparison.agreements
+
+
+def _compare_coefficients(comparison: Comparison, X: Any, y: Any, weight: Any) -> None:
+    """All solvers, with and without weights and intercept, several targets, and fewer rows than columns."""
+    from sklearn.linear_model import LinearRegression as Reference
+
+    several = np.column_stack([y, np.sqrt(y), X[:, 2] - y])
+    cases: list[tuple[str, dict[str, Any], Any, Any, Any]] = [
+        (f"{solver}{', weighted' * (w is not None)}{', no intercept' * (not intercept)}",
+         {"solver": solver, "fit_intercept": intercept}, X, y, w)
+        for solver in ("qr", "normal", "gradient_descent")
+        for w in (None, weight)
+        for intercept in (True, False)
+        if solver == "qr" or intercept  # without an intercept these columns are too dependent for the others
+    ]  # fmt: skip
+    cases.append(("qr, three targets", {}, X, several, weight))
+    cases.append(("qr, a repeated column", {}, np.column_stack([X, X[:, 3] + X[:, 4]]), y, weight))
+    cases.append(("qr, 8 rows and 10 columns", {}, X[:8], y[:8], None))
+    for label, options, data, target, w in cases:
+        ours, theirs = comparison.run(
+            lambda o=options, a=data, b=target, w=w: LinearRegression(**o).fit(a, b, sample_weight=w),
+            lambda o=options, a=data, b=target, w=w: Reference(
+                fit_intercept=o.get("fit_intercept", True)
+            ).fit(a, b, sample_weight=w),
+        )
+        descent = options.get("solver") == "gradient_descent"
+        tolerance = 1e-6 if descent else 1e-8
+        reason = (
+            "stops at a gradient of 1e-10, which the smallest eigenvalue (0.008) amplifies, in unit columns"
+            if descent
+            else "closed form: rounding times the condition number"
+        )
+        comparison.compare(
+            f"coefficients, {label}", ours.coef_, theirs.coef_, tolerance=tolerance, reason=reason, measure="elementwise"
+        )
+        comparison.compare(
+            f"intercept, {label}", ours.intercept_, theirs.intercept_, tolerance=tolerance, reason=reason
+        )
+
+
+def _compare_statistics(
+    comparison: Comparison, X: Any, y: Any, weight: Any, fit_intercept: bool, cov_type: str
+) -> None:
+    """Every statistic of one fit against statsmodels."""
+    from statsmodels.regression.linear_model import OLS, WLS
+    from statsmodels.tools import add_constant
+
+    design = add_constant(X) if fit_intercept else X
+    new, new_design = X[:7] * 1.1, design[:7] * np.where(design[:7] == 1, 1.0, 1.1)
+    new_design = add_constant(new, has_constant="add") if fit_intercept else new
+    model = OLS(y, design) if weight is None else WLS(y, design, weights=weight)
+    ours, theirs = comparison.run(
+        lambda: LinearRegression(fit_intercept=fit_intercept, cov_type=cov_type).fit(X, y, sample_weight=weight),
+        lambda: model.fit(cov_type=cov_type),
+    )
+    forecast = theirs.get_prediction(new_design)
+    test = ours.f_test()
+    quantities = {
+        "standard errors": (ours.standard_errors_, theirs.bse),
+        "t values": (ours.t_values_, theirs.tvalues),
+        "p-values": (ours.p_values_, theirs.pvalues),
+        "intervals": (ours.conf_int(0.9), theirs.conf_int(0.1)),
+        "covariance": (ours.covariance(), theirs.cov_params()),
+        "F": (test.statistic, theirs.fvalue),
+        "F, p-value": (test.p_value, theirs.f_pvalue),
+        "interval of an observation": (ours.prediction_interval(new), forecast.conf_int(obs=True)),
+        "interval of the mean": (ours.prediction_interval(new, of="mean"), forecast.conf_int()),
+    }
+    if cov_type == "nonrobust":
+        quantities |= {
+            "R²": (ours.r_squared_, theirs.rsquared),
+            "adjusted R²": (ours.adjusted_r_squared_, theirs.rsquared_adj),
+            "log-likelihood": (ours.log_likelihood_, theirs.llf),
+            "AIC": (ours.aic_, theirs.aic),
+            "BIC": (ours.bic_, theirs.bic),
+            "residual variance": (ours.residual_variance_, theirs.scale),
+        }
+        if weight is None:
+            influence = theirs.get_influence()
+            quantities |= {
+                "leverages": (ours.leverage_, influence.hat_matrix_diag),
+                "studentized residuals": (ours.studentized_residuals_, influence.resid_studentized_external),
+            }
+    branch = f"{cov_type}{'' if fit_intercept else ', no intercept'}"
+    for name, (a, b) in quantities.items():
+        comparison.compare(
+            f"{name}, {branch}", a, b, tolerance=1e-8, measure="elementwise",
+            reason="closed forms: rounding times the condition number of [1, X], which statsmodels' pseudo-inverse meets whole",
+        )  # fmt: skip
+
+
+def benchmarks() -> list[Benchmark]:
+    """Fitting with n growing at d = 50: the default solver, and the normal equations."""
+
+    def setup(n: int, solver: str) -> Any:
+        from sklearn.linear_model import LinearRegression as Reference
+
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((n, 50)) + 3
+        y = X @ rng.standard_normal(50) + rng.standard_normal(n)
+        return lambda: LinearRegression(solver=solver).fit(X, y), lambda: Reference().fit(X, y)
+
+    return [
+        Benchmark(
+            f"solver={solver!r}, d = 50", (5_000, 20_000, 80_000), lambda n, s=solver: setup(n, s), 1.0,
+            "sklearn.linear_model.LinearRegression", repeats=7,
+        )
+        for solver in ("qr", "normal")
+    ]  # fmt: skip
+
+
+# %% [markdown]
+# ## 5. Document
+#
+# **Use it** first, on nearly everything: it is the model whose answers can be read, and the yardstick for any other. With
+# `cov_type="HC3"` unless you know the errors to be of one spread. `solver="normal"` when $n$ is large and the features are
+# not nearly dependent.
+# **Do not use it** to extrapolate, with more features than rows (see `regularized_regression`), for counts or probabilities
+# (see `generalized_linear_models`), or with errors that depend on each other (time series, repeated measurements): then
+# all five kinds of standard errors are too small.
+# **How it breaks**: `groundup break linear_regression`, and `failure_modes/linear_regression.py`.
+#
+# The picture: which of ten measurements go with the progression of diabetes, in standard deviations of each feature, with
+# 95 % intervals.
+
+
+# %%
+def example() -> Any:
+    """Coefficients of the diabetes data with classical and HC3 intervals."""
+    from shared.datasets import load_diabetes
+    from shared.figures import COLORS, subplots
+
+    diabetes = load_diabetes(scaled=False)
+    X = (diabetes.X - diabetes.X.mean(axis=0)) / diabetes.X.std(axis=0)
+    model = LinearRegression().fit(X, diabetes.y)
+    order = np.argsort(np.abs(model.coef_))
+    height = np.arange(len(order))
+    figure, axes = subplots(width=7.5, height=4.4)
+    for cov_type, color, shift in (("nonrobust", COLORS["ours"], 0.13), ("HC3", COLORS["mended"], -0.13)):
+        low, high = model.conf_int(cov_type=cov_type)[1:][order].T
+        axes.hlines(height + shift, low, high, color=color, linewidth=2.2, label=f"95 % interval, {cov_type}")
+        axes.plot(model.coef_[order], height + shift, "o", color=color, markersize=5)
+    axes.axvline(0, color=COLORS["muted"], linewidth=1)
+    axes.set_yticks(height, [diabetes.feature_names[j] for j in order])
+    axes.set(
+        title=f"Diabetes: what goes with progression (R² = {model.r_squared_:.2f})",
+        xlabel="change in progression for one standard deviation of the feature",
+    )
+    axes.legend(loc="lower right")
+    return figure
+
+
+# %%
+if __name__ == "__main__":
+    from shared.presentation import present_topic
+
+    present_topic(validate, example)
