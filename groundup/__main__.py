@@ -7,6 +7,7 @@ inconclusive, or could not be run or reached; 2 when the command was not underst
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -168,6 +169,9 @@ register(app)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; every mistake ends in one clear line and an exit status, not a traceback."""
+    # The matrices here are small: several threads would spend their time waiting for each other.
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     usage_error = typer.BadParameter.__bases__[0]
     try:
         status = app(args=arguments, standalone_mode=False)

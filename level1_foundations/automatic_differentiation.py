@@ -14,15 +14,17 @@
 #
 # ## 1. Select
 #
-# **The question.** Given a program that computes a number from a million numbers, how do we get all million derivatives, exact to rounding, for
-# the price of a few runs of the program?
+# **The question.** Given a program that computes a number from a million numbers, how do we get all million
+# derivatives, exact to rounding, for the price of a few runs of the program?
 #
 # **Builds on** the chain rule, and on NumPy. **Carries** every network of Levels 3 to 6.
 #
-# **Mirrors** `torch`: `Tensor`, its methods, `torch.*` and `torch.nn.functional.*` by name, and of JAX the transformations `grad`, `vjp`, `jvp`.
+# **Mirrors** `torch`: `Tensor`, its methods, `torch.*` and `torch.nn.functional.*` by name, and of JAX the
+# transformations `grad`, `vjp`, `jvp`.
 #
-# **Sources.** R. E. Wengert, *A simple automatic derivative evaluation program* (1964), for the forward mode; S. Linnainmaa, *Taylor expansion of the
-# accumulated rounding error* (1976), for the reverse mode; A. Griewank and A. Walther, *Evaluating Derivatives* (2nd ed. 2008), chapters 3 and 12, for cost and
+# **Sources.** R. E. Wengert, *A simple automatic derivative evaluation program* (1964), for the forward mode;
+# S. Linnainmaa, *Taylor expansion of the accumulated rounding error* (1976), for the reverse mode; A.
+# Griewank and A. Walther, *Evaluating Derivatives* (2nd ed. 2008), chapters 3 and 12, for cost and
 # checkpoints; B. Pearlmutter, *Fast exact multiplication by the Hessian* (1994).
 #
 # | symbol | meaning | shape |
@@ -32,48 +34,62 @@
 # | $\bar y = \partial L / \partial y$ | the gradient that arrives at $y$; `g` in the code | as $y$ |
 # | $\dot x$ | a direction in which $x$ moves; `tangent` | as $x$ |
 #
-# The code is in five files. This one has the walk, the first operations, and what is built of them. Beside it stand the
-# tape ([tensor](tensor.py)) and more operations of the same form: [elementwise](tensor_elementwise.py), [reductions and
-# products](tensor_reductions.py), [shapes and indices](tensor_indexing.py), [layers and losses](tensor_networks.py).
+# The code is in five files. This one has the walk, the first operations, and what is built of them. Beside it
+# stand the tape ([tensor](tensor.py)) and more operations of the same form:
+# [elementwise](tensor_elementwise.py), [reductions and products](tensor_reductions.py),
+# [shapes and indices](tensor_indexing.py), [layers and losses](tensor_networks.py).
 
 # %% [markdown]
 # ## 2. Derive
 #
-# **A program is a chain of operations.** Running it computes $y_k = f_k(y_{k-1})$ for $k = 1, \dots, n$, from $y_0 = x$ to the number $L = y_n$. By the chain rule
-# the derivative is a product of Jacobians,
+# **A program is a chain of operations.** Running it computes $y_k = f_k(y_{k-1})$ for $k = 1, \dots, n$, from
+# $y_0 = x$ to the number $L = y_n$. By the chain rule the derivative is a product of Jacobians,
 #
-# $$ \frac{\partial L}{\partial x} = J_n\, J_{n-1} \cdots J_1, \qquad J_k = \frac{\partial f_k}{\partial y_{k-1}} . $$
+# $$ \frac{\partial L}{\partial x} = J_n\, J_{n-1} \cdots J_1,
+# \qquad J_k = \frac{\partial f_k}{\partial y_{k-1}} . $$
 #
-# **The order of multiplication is the whole difference.** From the right, $\dot y_k = J_k\, \dot y_{k-1}$ carries one direction $\dot x$ forward, along with the values:
-# one run tells how $L$ moves when $x$ moves along $\dot x$. For all $d$ directions it takes $d$ runs. From the left,
+# **The order of multiplication is the whole difference.** From the right, $\dot y_k = J_k\, \dot y_{k-1}$
+# carries one direction $\dot x$ forward, along with the values: one run tells how $L$ moves when $x$ moves
+# along $\dot x$. For all $d$ directions it takes $d$ runs. From the left,
 #
 # $$ \bar y_{k-1} = J_k^\top\, \bar y_k , \qquad \bar y_n = 1, $$
 #
-# carries the one row $\partial L / \partial y_k$ backward, and ends with all $d$ derivatives after one run. No Jacobian is ever formed: each operation
-# brings a *rule* that applies $J^\top$ to a vector. For an elementwise $y = f(x)$, $J$ is diagonal and the rule is $\bar x = f'(x) \odot \bar y$. For $Y = A B$, let $A$ move by $dA$: then
+# carries the one row $\partial L / \partial y_k$ backward, and ends with all $d$ derivatives after one run.
+# No Jacobian is ever formed: each operation brings a *rule* that applies $J^\top$ to a vector. For an
+# elementwise $y = f(x)$, $J$ is diagonal and the rule is $\bar x = f'(x) \odot \bar y$. For $Y = A B$, let
+# $A$ move by $dA$: then
 #
-# $$ dL = \langle \bar Y, dA\, B \rangle = \operatorname{tr}(\bar Y^\top dA\, B) = \operatorname{tr}(B \bar Y^\top dA) = \langle \bar Y B^\top, dA \rangle
+# $$ dL = \langle \bar Y, dA\, B \rangle = \operatorname{tr}(\bar Y^\top dA\, B)
+# = \operatorname{tr}(B \bar Y^\top dA) = \langle \bar Y B^\top, dA \rangle
 # \quad\Longrightarrow\quad \bar A = \bar Y B^\top, \quad \bar B = A^\top \bar Y . $$
 #
-# **Copies and sums are each other's transpose.** If a value is used twice, $L$ moves through both uses, so the gradients *add*. Broadcasting is a copy along an axis;
-# its transpose is the sum over that axis. The transpose of a sum is a copy.
+# **Copies and sums are each other's transpose.** If a value is used twice, $L$ moves through both uses, so
+# the gradients *add*. Broadcasting is a copy along an axis; its transpose is the sum over that axis. The
+# transpose of a sum is a copy.
 #
-# **From chains to graphs.** Programs branch, so operations form a directed graph without cycles. The gradient of a value is complete once *all* operations that used
-# it have sent theirs. Number the operations in the order in which they ran: users have higher numbers than what they use. Hence this walk is right:
-# take the pending operation with the highest number, apply its rules, add the results to the gradients of its inputs, repeat. It needs a
-# priority queue and no recursion, however deep the graph.
+# **From chains to graphs.** Programs branch, so operations form a directed graph without cycles. The gradient
+# of a value is complete once *all* operations that used it have sent theirs. Number the operations in the
+# order in which they ran: users have higher numbers than what they use. Hence this walk is right: take the
+# pending operation with the highest number, apply its rules, add the results to the gradients of its inputs,
+# repeat. It needs a priority queue and no recursion, however deep the graph.
 #
-# **Cost.** A rule costs about as much as its operation for each input, so $\nabla L$ costs a small multiple of $L$ (two to three runs for matrix products),
-# whatever $d$ is: the *cheap gradient principle*. The price is memory: rules need values of the forward run ($B$ above), so memory grows with the number of operations, where the forward mode needs none.
-# A *checkpoint* keeps only the input of a segment and runs it again when its gradients are due. With $\sqrt n$ segments, $2 \sqrt n$ values are alive instead of $n$, for one more forward run.
+# **Cost.** A rule costs about as much as its operation for each input, so $\nabla L$ costs a small multiple
+# of $L$ (two to three runs for matrix products), whatever $d$ is: the *cheap gradient principle*. The price
+# is memory: rules need values of the forward run ($B$ above), so memory grows with the number of operations,
+# where the forward mode needs none. A *checkpoint* keeps only the input of a segment and runs it again when
+# its gradients are due. With $\sqrt n$ segments, $2 \sqrt n$ values are alive instead of $n$, for one more
+# forward run.
 #
-# **Derivatives of derivatives.** If the rules are themselves made of recorded operations, the backward walk leaves a graph too, and can be differentiated. Two uses:
+# **Derivatives of derivatives.** If the rules are themselves made of recorded operations, the backward walk
+# leaves a graph too, and can be differentiated. Two uses:
 #
 # - *Hessian times vector.* $H v = \nabla_x \langle \nabla L(x), v \rangle$: two walks, no Hessian.
-# - *The forward mode from the reverse mode.* $u \mapsto J^\top u$ is linear in $u$, and the transposed rule of that linear map, again a walk backward, is $J \dot x$.
+# - *The forward mode from the reverse mode.* $u \mapsto J^\top u$ is linear in $u$, and the transposed rule
+#   of that linear map, again a walk backward, is $J \dot x$.
 #
-# **Assumptions.** Every operation is differentiable where it is evaluated; at corners ($|x|$ at 0) a subgradient is chosen, torch's. The derivative is that of the
-# program as it ran: of the branch taken, of the rounding-free formula.
+# **Assumptions.** Every operation is differentiable where it is evaluated; at corners ($|x|$ at 0) a
+# subgradient is chosen, torch's. The derivative is that of the program as it ran: of the branch taken, of the
+# rounding-free formula.
 
 # %% [markdown]
 # ## 3. Implement
@@ -82,6 +98,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import heapq
 import math
 
@@ -91,7 +108,6 @@ from level1_foundations.tensor import (
     Node,
     PartialGradient,
     Tensor,
-    as_array,
     as_tensor,
     enable_grad,
     floating,
@@ -212,13 +228,31 @@ from level1_foundations.tensor_reductions import (
     var,
 )
 
+__all__ = [
+    "Dual", "Node", "Promise", "Tensor", "abs", "add", "all", "amax", "amin", "any", "arange", "argmax",
+    "argmin", "as_tensor", "backward", "binary_cross_entropy_with_logits", "broadcast_to", "cat",
+    "checkpoint", "clamp", "clip", "clone", "concatenate", "cos", "cross_entropy", "cumsum", "div",
+    "divide", "einsum", "embedding", "enable_grad", "eq", "erf", "exp", "expm1", "eye", "flatten", "flip",
+    "floor", "full", "gather", "ge", "gelu", "grad", "gradients", "gt", "hessian_vector_product", "index",
+    "index_select", "is_grad_enabled", "isnan", "jvp", "layer_norm", "le", "leaky_relu", "linear", "log",
+    "log1p", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "lt",
+    "masked_fill", "matmul", "max", "maximum", "mean", "min", "minimum", "mse_loss", "mul", "multiply",
+    "ne", "neg", "negative", "no_grad", "norm", "ones", "ones_like", "pad", "permute", "pow", "prod",
+    "reciprocal", "record", "relu", "reshape", "rsqrt", "scatter_add", "set_grad_enabled", "sigmoid",
+    "sign", "silu", "sin", "softmax", "softplus", "sort", "split", "sqrt", "square", "squeeze", "stack",
+    "std", "sub", "subtract", "sum", "swapaxes", "tanh", "tensor", "transpose", "tril", "triu",
+    "true_divide", "unbind", "unfold", "unsqueeze", "var", "vjp", "where", "zeros", "zeros_like",
+]  # fmt: skip
+
 # %% [markdown]
 # ### An operation and its rule
 #
-# Every operation has the same form: compute the value with NumPy, then tell `record` the inputs, one rule for each, and what the rules need. A rule gets $\bar y$ (as `g`) and the saved tensors, and
-# returns $\bar x$. Rules are written in tensor operations, so that the walk itself can be recorded.
+# Every operation has the same form: compute the value with NumPy, then tell `record` the inputs, one rule for
+# each, and what the rules need. A rule gets $\bar y$ (as `g`) and the saved tensors, and returns $\bar x$.
+# Rules are written in tensor operations, so that the walk itself can be recorded.
 #
-# $$ y = a + b: \quad \bar a = \bar y, \ \bar b = \bar y \qquad\qquad y = a \odot b: \quad \bar a = \bar y \odot b, \ \bar b = \bar y \odot a $$
+# $$ y = a + b: \quad \bar a = \bar y, \ \bar b = \bar y
+# \qquad\qquad y = a \odot b: \quad \bar a = \bar y \odot b, \ \bar b = \bar y \odot a $$
 #
 # (Where $a$ was broadcast, the walk sums $\bar a$ back to the shape of $a$.)
 
@@ -240,7 +274,8 @@ def multiply(input, other):
 # %% [markdown]
 # Elementwise functions whose derivative is a function of the *result* save the result alone:
 #
-# $$ y = e^x: \ \bar x = \bar y \odot y \qquad y = \tanh x: \ \bar x = \bar y \odot (1 - y^2) \qquad y = \max(x, 0): \ \bar x = \bar y \ \text{where}\ y > 0 $$
+# $$ y = e^x: \ \bar x = \bar y \odot y \qquad y = \tanh x: \ \bar x = \bar y \odot (1 - y^2)
+# \qquad y = \max(x, 0): \ \bar x = \bar y \ \text{where}\ y > 0 $$
 
 
 # %%
@@ -280,7 +315,9 @@ def sum(input, dim=None, keepdim=False):
 
 
 def broadcast_to(input, *shape):
-    """$x$ copied along axes of length one, or new leading axes, to `shape`; the walk sums the copies' gradients."""
+    """$x$ copied along axes of length one, or new leading axes, to `shape`; the walk sums the copies'
+    gradients.
+    """
     x = as_tensor(input)
     shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
     added = len(shape) - x.ndim
@@ -297,13 +334,15 @@ def reshape(input, *shape):
 
 
 # %% [markdown]
-# The matrix product, with the rule derived above: $\bar A = \bar Y B^\top$, $\bar B = A^\top \bar Y$. Stacks of matrices broadcast over
-# their leading axes; a stack times one matrix is a single product of all rows.
+# The matrix product, with the rule derived above: $\bar A = \bar Y B^\top$, $\bar B = A^\top \bar Y$. Stacks
+# of matrices broadcast over their leading axes; a stack times one matrix is a single product of all rows.
 
 
 # %%
 def matmul(input, other):
-    """$Y = A B$ over the last two axes, as `numpy.matmul`: vectors are rows on the left, columns on the right."""
+    """$Y = A B$ over the last two axes, as `numpy.matmul`: vectors are rows on the left, columns on the
+    right.
+    """
     a, b = operands(input, other)
     if a.ndim == 0 or b.ndim == 0:
         raise RuntimeError(f"both arguments to matmul need at least one axis, got {a.ndim} and {b.ndim}")
@@ -350,7 +389,8 @@ def unbroadcast(g, shape):
 
 
 # %% [markdown]
-# The gradient at the end of the walk is $\bar y_n = 1$ for a number; a tensor needs to be told its $\bar y_n$.
+# The gradient at the end of the walk is $\bar y_n = 1$ for a number; a tensor needs to be told its
+# $\bar y_n$.
 
 
 # %%
@@ -367,7 +407,8 @@ def seed_gradient(root, gradient=None):
     gradient = as_tensor(gradient)
     if gradient.shape != root.shape:
         raise RuntimeError(
-            f"Mismatch in shape: gradient has a shape of {gradient.shape} and output has a shape of {root.shape}."
+            f"Mismatch in shape: gradient has a shape of {gradient.shape} "
+            f"and output has a shape of {root.shape}."
         )
     return to(gradient, root.dtype)
 
@@ -381,9 +422,10 @@ def unpack(node, create_graph):
     """What the rules of `node` saved. Raises if it was freed, or changed in place."""
     if node.rules is None:
         raise RuntimeError(
-            "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-            "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-            "grad. Specify retain_graph=True if you need to backward through the graph a second time."
+            "Trying to backward through the graph a second time (or directly access saved tensors after they "
+            "have already been freed). Saved intermediate values of the graph are freed when you call "
+            ".backward() or gradients(). Specify retain_graph=True if you need to backward through the graph a "
+            "second time."
         )
     saved, versions = node.saved, node.versions
     if type(saved) is Promise:
@@ -391,8 +433,9 @@ def unpack(node, create_graph):
     for x, version in zip(saved, versions, strict=True):
         if x is not None and version is not None and x.version[0] != version:
             raise RuntimeError(
-                "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"a tensor of shape {x.shape} is at version {x.version[0]}; expected version {version} instead."
+                "one of the variables needed for gradient computation has been modified by an inplace "
+                f"operation: a tensor of shape {x.shape} is at version {x.version[0]}; expected version "
+                f"{version} instead."
             )
     if node.saves_output and create_graph:  # give the saved result its history back
         output = new_tensor(saved[-1].array)
@@ -402,7 +445,8 @@ def unpack(node, create_graph):
 
 
 # %% [markdown]
-# Gradients that reach the same place add up. The first to arrive is kept as it is, and only a buffer that nobody else can see (`owned`) is added to in place.
+# Gradients that reach the same place add up. The first to arrive is kept as it is, and only a buffer that
+# nobody else can see (`owned`) is added to in place.
 
 
 # %%
@@ -443,8 +487,8 @@ def add_gradient(pending, owned, target, contribution, g):
 def walk(root, seed, *, retain_graph=None, create_graph=False, wanted=None):
     """Carry `seed` from `root` back through the graph.
 
-    Returns the gradients, by leaf, and the set of leaves whose gradient is a buffer of its own. With `wanted` (leaves
-    and nodes) only what leads there is computed, and the gradients of those nodes are returned too.
+    Returns the gradients, by leaf, and the set of leaves whose gradient is a buffer of its own. With `wanted`
+    (leaves and nodes) only what leads there is computed, and the gradients of those nodes are returned too.
     """
     retain_graph = create_graph if retain_graph is None else retain_graph
     start = root.grad_fn or root
@@ -530,9 +574,9 @@ Tensor.backward = backward
 
 
 def gradients(output, inputs, gradient=None, *, retain_graph=None, create_graph=False):
-    """The gradients of `output` with respect to `inputs` (leaves or computed), as a list; `.grad` is left alone.
+    """The gradients of `output` with respect to `inputs` (leaves or computed), as a list.
 
-    An input that `output` does not depend on gets zeros.
+    No `.grad` is touched. An input that `output` does not depend on gets zeros.
     """
     keys = [x.grad_fn or x for x in inputs]
     found = {}
@@ -545,20 +589,25 @@ def gradients(output, inputs, gradient=None, *, retain_graph=None, create_graph=
 # %% [markdown]
 # ### Transformations
 #
-# Functions in, functions out, as in JAX. $f$ takes and returns tensors. Inside another transformation the result stays connected to the graph, so that transformations nest.
+# Functions in, functions out, as in JAX. $f$ takes and returns tensors. Inside another transformation the
+# result stays connected to the graph, so that transformations nest.
 
 
 # %%
 @contextlib.contextmanager
 def transforming(primals):  # practice: keep
-    """Fresh inputs for a function under transformation, and whether somebody outside differentiates through it."""
+    """Fresh inputs for a function under transformation, and whether somebody outside differentiates
+    through it.
+    """
     tensors = [as_tensor(x) for x in primals]
     outside = mode.enabled and (mode.depth > 0 or sum([x.requires_grad for x in tensors]) > 0)
     for i, x in enumerate(tensors):
         if x.array.dtype.kind != "f":
             raise TypeError(f"differentiation needs floating-point inputs; input {i} is {x.array.dtype}")
     inputs = [
-        record(x.array, (x,), (lambda g: g,)) if outside and x.requires_grad else new_tensor(x.array).requires_grad_()
+        record(x.array, (x,), (lambda g: g,))
+        if outside and x.requires_grad
+        else new_tensor(x.array).requires_grad_()
         for x in tensors
     ]
     mode.depth += 1
@@ -575,7 +624,9 @@ def connected(x, outside):  # practice: keep
 
 
 def vjp(f, *primals):
-    """`(value, pullback)`: $f(x)$, and the function $\\bar y \\mapsto (J^\\top \\bar y, \\dots)$, one entry for each primal."""
+    """`(value, pullback)`: $f(x)$, and the function $\\bar y \\mapsto (J^\\top \\bar y, \\dots)$, one
+    entry for each primal.
+    """
     with transforming(primals) as (inputs, outside):
         value = f(*inputs)
 
@@ -587,7 +638,9 @@ def vjp(f, *primals):
 
 
 def grad(f, argnums=0):
-    """The function that computes the gradient of the scalar function `f` with respect to argument(s) `argnums`."""
+    """The function that computes the gradient of the scalar function `f` with respect to argument(s)
+    `argnums`.
+    """
     positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def gradient(*args):
@@ -607,7 +660,8 @@ def grad(f, argnums=0):
 def jvp(f, primals, tangents):
     """`(value, tangent)`: $f(x)$ and $J \\dot x$, by walking backward twice.
 
-    $u \\mapsto J^\\top u$ is linear, and $\\langle J^\\top u, \\dot x \\rangle$ has the gradient $J \\dot x$ in $u$.
+    $u \\mapsto J^\\top u$ is linear, and the gradient of $\\langle J^\\top u, \\dot x \\rangle$ in $u$ is
+    $J \\dot x$.
     """
     primals, tangents = tuple(primals), [as_tensor(t) for t in tangents]
     if [as_tensor(x).shape for x in primals] != [t.shape for t in tangents]:
@@ -627,11 +681,15 @@ def jvp(f, primals, tangents):
 
 
 def hessian_vector_product(f, x, v):
-    """$H v$ for the Hessian $H$ of the scalar function `f` at `x`: the gradient of $\\langle \\nabla f(x), v \\rangle$."""
+    """$H v$ for the Hessian $H$ of the scalar function `f` at `x`: the gradient of
+    $\\langle \\nabla f(x), v \\rangle$.
+    """
     v = as_tensor(v)
     with transforming((x,)) as (inputs, outside):
         if v.shape != inputs[0].shape:
-            raise ValueError(f"hessian_vector_product: v must have the shape of x, {inputs[0].shape}, got {v.shape}")
+            raise ValueError(
+                f"hessian_vector_product: v must have the shape of x, {inputs[0].shape}, got {v.shape}"
+            )
         (slope,) = gradients(f(*inputs), inputs, create_graph=True)
         (product,) = gradients(slope, inputs, v, create_graph=outside)
     return connected(product, outside)
@@ -640,8 +698,9 @@ def hessian_vector_product(f, x, v):
 # %% [markdown]
 # ### Checkpoints
 #
-# Within a checkpoint, an operation saves no tensors but a *promise* of them. The first promise called in runs the segment again, and the recorded operations of that second run bring what the first did not keep,
-# in the same order. Nothing else changes: the graph is the same, and so are second derivatives.
+# Within a checkpoint, an operation saves no tensors but a *promise* of them. The first promise called in runs
+# the segment again, and the recorded operations of that second run bring what the first did not keep, in the
+# same order. Nothing else changes: the graph is the same, and so are second derivatives.
 
 
 # %%
@@ -701,15 +760,17 @@ def replay(frame):
     for x, version in zip(frame.args, frame.versions, strict=True):
         if version is not None and x.version[0] != version:
             raise RuntimeError(
-                "an argument of a checkpoint has been modified by an inplace operation before the backward pass"
+                "an argument of a checkpoint has been modified by an inplace operation before the backward "
+                "pass"
             )
     second = Replay()
     with open_frame(second), enable_grad():
         frame.function(*frame.args)
     if len(second.collected) != frame.count:
         raise RuntimeError(
-            f"checkpoint: the function recorded {frame.count} operations at first and {len(second.collected)} when "
-            "run again; it must be deterministic (draw random numbers outside, and pass them in)"
+            f"checkpoint: the function saved tensors {frame.count} times at first and "
+            f"{len(second.collected)} times when run again; it must be deterministic (draw random numbers "
+            "outside, and pass them in)"
         )
     frame.replayed = dict(enumerate(second.collected))
 
@@ -728,11 +789,14 @@ def checkpoint(function, *args):
 # %% [markdown]
 # ### The forward mode
 #
-# A dual number carries a value and how it moves: $x + \dot x\, \varepsilon$ with $\varepsilon^2 = 0$. So $f(x + \dot x \varepsilon) = f(x) + f'(x)\, \dot x\, \varepsilon$, and every NumPy function needs one more
-# rule: what it makes of each argument's tangent $t$. NumPy asks `__array_ufunc__` when it meets a `Dual`, so that formulas written with NumPy run as they are. Duals of duals give second derivatives.
+# A dual number carries a value and how it moves: $x + \dot x\, \varepsilon$ with $\varepsilon^2 = 0$. So
+# $f(x + \dot x \varepsilon) = f(x) + f'(x)\, \dot x\, \varepsilon$, and every NumPy function needs one more
+# rule: what it makes of each argument's tangent $t$. NumPy asks `__array_ufunc__` when it meets a `Dual`, so
+# that formulas written with NumPy run as they are. Duals of duals give second derivatives.
 
 # %%
-TANGENT_RULES = {  # ufunc: for each argument, (tangent t, result y, arguments) -> its part of the result's tangent
+# ufunc: for each argument, (its tangent t, the result y, all arguments) -> its part of the result's tangent
+TANGENT_RULES = {
     np.add: (lambda t, y, a, b: t, lambda t, y, a, b: t),
     np.subtract: (lambda t, y, a, b: t, lambda t, y, a, b: -t),
     np.multiply: (lambda t, y, a, b: t * b, lambda t, y, a, b: a * t),
@@ -765,7 +829,16 @@ TANGENT_RULES = {  # ufunc: for each argument, (tangent t, result y, arguments) 
         lambda t, y, a, b: t * (np.greater(a, b) + 0.5 * np.equal(a, b)),
     ),
 }
-WITHOUT_TANGENT = {np.greater, np.less, np.greater_equal, np.less_equal, np.equal, np.not_equal, np.sign, np.isnan}
+WITHOUT_TANGENT = {
+    np.greater,
+    np.less,
+    np.greater_equal,
+    np.less_equal,
+    np.equal,
+    np.not_equal,
+    np.sign,
+    np.isnan,
+}
 
 
 class Dual(np.lib.mixins.NDArrayOperatorsMixin):
@@ -806,3 +879,293 @@ def tangent_of(rules, inputs, y, values):
         if isinstance(x, Dual):
             tangent = tangent + rule(x.tangent, y, *values)
     return tangent
+
+
+# %% [markdown]
+# ## 4. Validate
+#
+# | | here | torch |
+# |---|---|---|
+# | `tensor([1.0])` | float32; NumPy arrays and scalars keep their type | the same |
+# | float32 array and 0-d float64 | float32 | float32 (NumPy alone: float64) |
+# | NumPy array as operand | taken as a tensor: the levels above mix both | mostly refused |
+# | `x += y`, `x[i] = y` while recording | refused where gradients are needed | recorded if computed |
+# | the same in `no_grad` | allowed, and noticed by the walk | the same |
+# | writing through `.array`, `.data` | not noticed: how optimizers update | the same |
+# | `grad`, `vjp`, `jvp` | of functions, as in JAX | `torch.func` |
+# | `gradients(y, [x])` | a list | `torch.autograd.grad` |
+# | `clip` | bounds are numbers | also tensors |
+# | `pad` | `mode="constant"` | three more |
+# | `linear(…, activation=…)` | fused: one pass over memory less | separate |
+# | checkpoint in a checkpoint | part of the outer one | nested |
+# | complex and sparse tensors, hooks | none: nothing above needs them | yes |
+#
+# Every operation is compared with torch, value, gradient and second derivative, in the tests of this topic;
+# here is a cross-section on real data.
+
+
+# %%
+def validate():
+    """Gradients, Hessians and transformations against torch on the digits, in float64 and float32."""
+    import torch
+
+    from shared.agreement import Comparison
+    from shared.datasets import load_digits
+
+    digits = load_digits()
+    X, y = digits.X[:64] / 16.0, digits.y[:64]  # (64, 64), (64,)
+    rng = np.random.default_rng(0)
+    shapes = [(32, 64), (32,), (10, 32), (10,)]
+    parameters = [rng.standard_normal(shape) * 0.2 for shape in shapes]
+    comparison = Comparison(reference="torch.autograd", dataset="digits")
+    for activation in ("relu", "tanh", "gelu"):
+        compare_network(comparison, torch, X, y, parameters, activation, np.float64, 1e-10)
+    compare_network(comparison, torch, X, y, parameters, "tanh", np.float32, 2e-5)
+    compare_hessian(comparison.on(reference="torch.autograd.functional.hessian"), torch, X[:, 20:24], y)
+    compare_products(comparison.on(reference="torch.autograd.functional"), torch, X, y, parameters)
+    compare_repeated_indices(comparison, torch, X, y)
+    return comparison.agreements
+
+
+def network_loss(x, y, parameters, activation):  # practice: keep
+    """Cross-entropy of a two-layer network."""
+    w1, b1, w2, b2 = parameters
+    return cross_entropy(linear(linear(x, w1, b1, activation=activation), w2, b2), y)
+
+
+def torch_loss(torch, x, y, parameters, activation):  # practice: keep
+    """The same with torch."""
+    w1, b1, w2, b2 = parameters
+    functional = torch.nn.functional
+    hidden = getattr(functional, activation)(functional.linear(x, w1, b1))
+    return functional.cross_entropy(functional.linear(hidden, w2, b2), y)
+
+
+def compare_network(comparison, torch, X, y, parameters, activation, dtype, tolerance):  # practice: keep
+    """Loss and all gradients of a two-layer network."""
+
+    def ours():
+        leaves = [tensor(p.astype(dtype), requires_grad=True) for p in parameters]
+        loss = network_loss(tensor(X.astype(dtype)), y, leaves, activation)
+        loss.backward()
+        return loss.item(), np.concatenate([p.grad.array.ravel() for p in leaves])
+
+    def theirs():
+        leaves = [torch.tensor(p.astype(dtype), requires_grad=True) for p in parameters]
+        loss = torch_loss(torch, torch.tensor(X.astype(dtype)), torch.tensor(y), leaves, activation)
+        loss.backward()
+        return loss.item(), np.concatenate([p.grad.numpy().ravel() for p in leaves])
+
+    reason = (
+        "the same formulas in another order of summation: rounding only"
+        if dtype == np.float64
+        else "float32 rounding, 6e-8, over sums of 64 terms in two layers"
+    )
+    (loss, gradient), (loss_torch, gradient_torch) = comparison.run(ours, theirs)
+    name = f"{activation}, {np.dtype(dtype)}"
+    comparison.compare(f"loss, {name}", loss, loss_torch, tolerance=tolerance, reason=reason)
+    comparison.compare(f"gradients, {name}", gradient, gradient_torch, tolerance=tolerance, reason=reason)
+
+
+def compare_hessian(comparison, torch, X, y):  # practice: keep
+    """The whole Hessian of a small two-layer network, column by column."""
+    rng = np.random.default_rng(1)
+    start = rng.standard_normal(3 * 4 + 10 * 3) * 0.5
+
+    def loss(w):
+        hidden = tanh(tensor(X) @ w[:12].reshape(4, 3))  # (64, 3)
+        return cross_entropy(hidden @ w[12:].reshape(3, 10), y)
+
+    def loss_torch(w):
+        hidden = torch.tanh(torch.tensor(X) @ w[:12].reshape(4, 3))
+        return torch.nn.functional.cross_entropy(hidden @ w[12:].reshape(3, 10), torch.tensor(y))
+
+    ours, theirs = comparison.run(
+        lambda: np.stack([hessian_vector_product(loss, start, e).numpy() for e in np.eye(start.size)]),
+        lambda: torch.autograd.functional.hessian(loss_torch, torch.tensor(start)).numpy(),
+    )
+    comparison.compare(
+        "Hessian of a two-layer network", ours, theirs, tolerance=1e-10, reason="closed form: rounding only"
+    )
+
+
+def compare_products(comparison, torch, X, y, parameters):  # practice: keep
+    """Forward and reverse products with the Jacobian of the network's outputs."""
+    rng = np.random.default_rng(2)
+    tangent, cotangent = rng.standard_normal(X.shape), rng.standard_normal((len(X), 10))
+
+    def outputs(x):
+        return softmax(
+            linear(tanh(linear(x, parameters[0], parameters[1])), parameters[2], parameters[3]), -1
+        )
+
+    def outputs_torch(x):
+        w1, b1, w2, b2 = (torch.tensor(p) for p in parameters)
+        return torch.softmax(torch.tanh(x @ w1.T + b1) @ w2.T + b2, -1)
+
+    def outputs_dual(x):
+        w1, b1, w2, b2 = parameters
+        e = np.exp(np.tanh(x @ w1.T + b1) @ w2.T + b2)
+        return e / (e @ np.ones((10, 10)))
+
+    x, reason = torch.tensor(X), "closed form: rounding only"
+    ours, theirs = comparison.run(
+        lambda: jvp(outputs, (X,), (tangent,))[1].numpy(),
+        lambda: torch.autograd.functional.jvp(outputs_torch, x, torch.tensor(tangent))[1].numpy(),
+    )
+    comparison.compare("Jacobian times vector, jvp", ours, theirs, tolerance=1e-10, reason=reason)
+    ours, _ = comparison.run(lambda: outputs_dual(Dual(X, tangent)).tangent, lambda: None)
+    comparison.compare("Jacobian times vector, dual numbers", ours, theirs, tolerance=1e-10, reason=reason)
+    ours, theirs = comparison.run(
+        lambda: vjp(outputs, X)[1](cotangent)[0].numpy(),
+        lambda: torch.autograd.functional.vjp(outputs_torch, x, torch.tensor(cotangent))[1].numpy(),
+    )
+    comparison.compare("vector times Jacobian, vjp", ours, theirs, tolerance=1e-10, reason=reason)
+
+
+def compare_repeated_indices(comparison, torch, X, y):  # practice: keep
+    """Class means by index: gradients add up over repeated rows."""
+
+    def ours():
+        x = tensor(X, requires_grad=True)
+        (x[y] * x[y[::-1].copy()]).sum().backward()
+        return x.grad.numpy()
+
+    def theirs():
+        x, index = torch.tensor(X, requires_grad=True), torch.tensor(y)
+        (x[index] * x[index.flip(0)]).sum().backward()
+        return x.grad.numpy()
+
+    result, result_torch = comparison.run(ours, theirs)
+    comparison.compare(
+        "gradient over repeated indices",
+        result,
+        result_torch,
+        tolerance=1e-10,
+        reason="sums of a few terms: rounding only",
+    )
+
+
+# %% [markdown]
+# Speed: forward and backward run of the network 784-256-10 in float32, over the batch and over the width.
+
+
+# %%
+def benchmarks():
+    """Forward and backward run of a two-layer network against torch."""
+    from shared.agreement import Benchmark
+
+    return [
+        Benchmark(
+            name="network 784-256-10, over the batch",
+            sizes=(64, 128, 256, 512),
+            setup=functools.partial(race_network, width=256),
+            expected_exponent=1.0,
+            reference="torch.autograd",
+            repeats=15,
+        ),
+        Benchmark(
+            name="network 784-w-10 at batch 128, over the width",
+            sizes=(128, 256, 512, 1024),
+            setup=lambda width: race_network(128, width),
+            expected_exponent=1.0,
+            reference="torch.autograd",
+            repeats=15,
+            unit="hidden units",
+        ),
+    ]
+
+
+def race_network(batch, width):  # practice: keep
+    """Two callables, ours and torch's, each one forward and backward run."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((batch, 784), dtype=np.float32), rng.integers(0, 10, batch)
+    shapes = [(width, 784), (width,), (10, width), (10,)]
+    parameters = [rng.standard_normal(shape, dtype=np.float32) * 0.05 for shape in shapes]
+    leaves = [tensor(p, requires_grad=True) for p in parameters]
+    leaves_torch = [torch.tensor(p, requires_grad=True) for p in parameters]
+    x, x_torch, y_torch = tensor(X), torch.tensor(X), torch.tensor(y)
+
+    def ours():
+        for p in leaves:
+            p.grad = None
+        network_loss(x, y, leaves, "relu").backward()
+
+    def theirs():
+        for p in leaves_torch:
+            p.grad = None
+        torch_loss(torch, x_torch, y_torch, leaves_torch, "relu").backward()
+
+    return ours, theirs
+
+
+# %% [markdown]
+# ## 5. Document
+#
+# The gradient need not be of the loss with respect to the weights. Below a small network learns the digits by
+# plain gradient descent, then is asked the reverse question: which *pixels* would change its answer? The
+# derivative of the winning score with respect to the image is one backward walk.
+
+
+# %%
+def train_small_network(X, y, n_steps=150, step_size=0.5):  # practice: keep
+    """Plain gradient descent on a 64-32-10 network; returns its parameters."""
+    rng = np.random.default_rng(0)
+    shapes = [(32, 64), (32,), (10, 32), (10,)]
+    parameters = [tensor(rng.standard_normal(s) / math.sqrt(s[-1]), requires_grad=True) for s in shapes]
+    for _ in range(n_steps):
+        loss = network_loss(X, y, parameters, "tanh")
+        for p, g in zip(parameters, gradients(loss, parameters), strict=True):
+            p.array -= step_size * g.array
+    return parameters
+
+
+def example():
+    """Digits, and the derivative of the network's winning score with respect to each pixel."""
+    from shared.datasets import load_digits
+    from shared.figures import subplots
+
+    digits = load_digits()
+    X = digits.X / 16.0
+    w1, b1, w2, b2 = train_small_network(X[:1000], digits.y[:1000])
+    images = tensor(X[1000:1006], requires_grad=True)
+    scores = linear(linear(images, w1, b1, activation="tanh"), w2, b2)  # (6, 10)
+    winners = argmax(scores, 1).numpy()
+    amax(scores, 1).sum().backward()
+    slopes = images.grad.numpy().reshape(-1, 8, 8)
+    figure, axes = subplots(2, 6, width=8.0, height=3.2)
+    for i in range(6):
+        axes[0, i].imshow(X[1000 + i].reshape(8, 8), cmap="gray_r")
+        axes[0, i].set_title(f"looks like {winners[i]}")
+        axes[1, i].imshow(slopes[i], cmap="RdBu", vmin=-np.abs(slopes).max(), vmax=np.abs(slopes).max())
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.grid(False)
+    axes[0, 0].set_ylabel("image")
+    axes[1, 0].set_ylabel("d score / d pixel")
+    return figure
+
+
+# %% [markdown]
+# **When to use it.** Whenever a program computes a number and you need its gradient: reverse mode
+# (`backward`, `grad`) for few outputs and many inputs, forward mode (`Dual`, `jvp`) for few inputs,
+# `hessian_vector_product` for curvature. Finite differences (`shared.gradients`) remain the tool to *check* a
+# gradient, because they know nothing of its formulas.
+#
+# **When not.** Through integers, sorting order, or branches the derivative is that of the branch taken, often
+# zero. Through long iterations that converge, differentiate the fixed point instead (implicit
+# differentiation). Where a closed-form gradient is simple, write it.
+#
+# **How it breaks**: differences lose digits, depth costs memory, `where` makes NaN; see the
+# [failure modes](failure_modes/automatic_differentiation.py).
+#
+# **Try it.** Change `exp`'s rule to return `g` and run the tests. Give `tanh` the rule `g / cosh(x)^2`: what
+# does it save, and what happens at $x = 1000$?
+
+# %%
+if __name__ == "__main__":
+    from shared.presentation import present_topic
+
+    present_topic(validate, example)

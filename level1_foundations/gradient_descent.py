@@ -382,7 +382,7 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening.")
 
-    def _update(self, theta: Array, gradient: Array, state: dict, group: dict) -> None:
+    def _update(self, theta: np.ndarray, gradient: np.ndarray, state: dict, group: dict) -> None:
         first = "momentum_buffer" not in state
         if group["momentum"] != 0 and first:
             state["momentum_buffer"] = np.empty_like(theta)
@@ -454,7 +454,7 @@ class Adagrad(Optimizer):
         for name in ("lr_decay", "weight_decay", "initial_accumulator_value"):
             require_at_least_zero(group[name], f"{name} value")
 
-    def _update(self, theta: Array, gradient: Array, state: dict, group: dict) -> None:
+    def _update(self, theta: np.ndarray, gradient: np.ndarray, state: dict, group: dict) -> None:
         if not state:
             state.update(step=0, sum=np.full_like(theta, group["initial_accumulator_value"]))
         state["step"] += 1
@@ -511,13 +511,13 @@ def rmsprop_update(
     theta -= work
 
 
-def running_mean(m: Array, g: Array, beta: float, work: Any) -> None:
+def running_mean(m: np.ndarray, g: np.ndarray, beta: float, work: np.ndarray) -> None:
     """m ← β m + (1 − β) g, in place."""
     m *= beta
     m += np.multiply(g, 1 - beta, out=work)
 
 
-def running_mean_of_square(v: Array, g: Array, beta: float, work: Any) -> None:
+def running_mean_of_square(v: np.ndarray, g: np.ndarray, beta: float, work: np.ndarray) -> None:
     """v ← β v + (1 − β) g², in place."""
     v *= beta
     np.multiply(g, g, out=work)
@@ -561,7 +561,7 @@ class RMSprop(Optimizer):
         for name in ("momentum", "weight_decay", "alpha"):
             require_at_least_zero(group[name], f"{name} value")
 
-    def _update(self, theta: Array, gradient: Array, state: dict, group: dict) -> None:
+    def _update(self, theta: np.ndarray, gradient: np.ndarray, state: dict, group: dict) -> None:
         wanted = {"square_avg": True, "grad_avg": group["centered"], "momentum_buffer": group["momentum"] > 0}
         for name in (name for name, needed in wanted.items() if needed and name not in state):
             state[name] = np.zeros_like(theta)
@@ -678,7 +678,7 @@ class Adam(Optimizer):
     def _check(self, group: dict) -> None:
         check_adam_group(group)
 
-    def _update(self, theta: Array, gradient: Array, state: dict, group: dict) -> None:
+    def _update(self, theta: np.ndarray, gradient: np.ndarray, state: dict, group: dict) -> None:
         if not state:
             state.update(step=0, exp_avg=np.zeros_like(theta), exp_avg_sq=np.zeros_like(theta))
         if group["amsgrad"] and "max_exp_avg_sq" not in state:
@@ -812,7 +812,7 @@ class NAdam(Optimizer):
         check_adam_group(group)
         require_at_least_zero(group["momentum_decay"], "momentum_decay value")
 
-    def _update(self, theta: Array, gradient: Array, state: dict, group: dict) -> None:
+    def _update(self, theta: np.ndarray, gradient: np.ndarray, state: dict, group: dict) -> None:
         if not state:
             state.update(
                 step=0,

@@ -186,7 +186,7 @@ class ExponentialLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """Multiply the first rate by a factor on the line from `start_factor` to `end_factor`, over `total_iters`.
+    """Multiply the first rate by a factor on a line from `start_factor` to `end_factor`, over `total_iters`.
 
     Raises:
         ValueError: start_factor outside (0, 1], end_factor outside [0, 1], total_iters below 1.

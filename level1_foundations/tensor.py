@@ -12,9 +12,10 @@
 # %% [markdown]
 # # The tensor and the tape
 #
-# What [automatic differentiation](automatic_differentiation.py) writes on: an array that remembers the operation it came from. Nothing is
-# differentiated in this file. It holds the container (`Tensor`), the rules by which types meet, and `record`, which
-# notes an operation on the tape. The walk back over the tape, and the derivative rules, are the topic itself.
+# What [automatic differentiation](automatic_differentiation.py) writes on: an array that remembers the
+# operation it came from. Nothing is differentiated in this file. It holds the container (`Tensor`), the rules
+# by which types meet, and `record`, which notes an operation on the tape. The walk back over the tape, and
+# the derivative rules, are the topic itself.
 
 # %%
 from __future__ import annotations
@@ -29,13 +30,15 @@ import numpy as np
 # %% [markdown]
 # ## Recording on and off
 #
-# A thread records what it computes unless it is inside `no_grad`. The switch is kept per thread, so that a server which
-# predicts in one thread does not turn off the recording of a training run in another.
+# A thread records what it computes unless it is inside `no_grad`. The switch is kept per thread, so that a
+# server which predicts in one thread does not turn off the recording of a training run in another.
 
 
 # %%
 class RecordingMode(threading.local):
-    """Per thread: whether operations are recorded, the checkpoint that is open, how many transforms are nested."""
+    """Per thread: whether operations are recorded, the checkpoint that is open, how many transforms are
+    nested.
+    """
 
     enabled = True
     frame = None
@@ -69,7 +72,9 @@ class set_grad_enabled:
 
 
 class no_grad(set_grad_enabled):
-    """`with no_grad():` or `@no_grad()`: nothing inside is recorded, and no memory is kept for a backward pass."""
+    """`with no_grad():` or `@no_grad()`: nothing inside is recorded, and no memory is kept for a backward
+    pass.
+    """
 
     def __init__(self):  # practice: keep
         super().__init__(False)
@@ -92,9 +97,11 @@ def is_grad_enabled():  # practice: keep
 #
 # A `Node` is one recorded operation $y = f(x_1, \dots, x_k)$. It knows
 #
-# - `edges`: where the gradient of each input goes: the node that made the input, the input itself if it is a leaf, or nowhere;
+# - `edges`: where the gradient of each input goes: the node that made the input, the input itself if it is a
+#   leaf, or nowhere;
 # - `rules`: for each input the function $\bar y \mapsto \bar x_i$; it is called as `rule(g, *saved)`;
-# - `saved`: the tensors that the rules need, with their version numbers, so that an array changed in place since is noticed;
+# - `saved`: the tensors that the rules need, with their version numbers, so that an array changed in place
+#   since is noticed;
 # - `number`: its place in the order of creation. Inputs exist before outputs, so walking by falling number
 #   meets every operation after all operations that use its result.
 #
@@ -107,7 +114,7 @@ creation_numbers = itertools.count()
 class Node:
     """One recorded operation: where gradients go, by which rules, and what the rules need."""
 
-    __slots__ = ("number", "edges", "rules", "saved", "versions", "saves_output", "shape", "dtype", "output")
+    __slots__ = ("dtype", "edges", "number", "output", "rules", "saved", "saves_output", "shape", "versions")
 
     def __init__(self, array, inputs, rules, saved, saves_output):  # practice: keep
         self.number = next(creation_numbers)
@@ -127,12 +134,12 @@ class Node:
 def record(array, inputs, rules, saved=(), saves_output=False):  # practice: keep
     """The tensor around `array`, with a node on the tape if recording is on and an input needs gradients.
 
-    `rules` is a tuple with one function `rule(g, *saved) -> Tensor` for each of `inputs`, or a single function that
-    returns all gradients at once (`None` where an input needs none). Rules are written in tensor operations, so that
-    their own derivative can be recorded. A rule may return any shape that broadcasting turned into the output's:
-    the walk sums it back, and casts it to the input's type. It must not return a `saved` tensor itself, and keeps
-    arrays in `saved`, never in a closure: only what is saved can be freed, checked, and recomputed by a checkpoint.
-    With `saves_output` the rules receive the output as the last of `saved`.
+    `rules` is a tuple with one function `rule(g, *saved) -> Tensor` for each of `inputs`, or a single function
+    that returns all gradients at once (`None` where an input needs none). Rules are written in tensor
+    operations, so that their own derivative can be recorded. A rule may return the shape of the output where an
+    input was broadcast: the walk sums it back, and casts it to the input's type. It must not return a `saved`
+    tensor itself, and keeps arrays in `saved`, never in a closure: only what is saved can be freed, checked,
+    and computed again by a checkpoint. With `saves_output` the rules receive the output as the last of `saved`.
     """
     output = new_tensor(array)
     if mode.enabled:
@@ -161,9 +168,11 @@ def record_view(array, input, rule):  # practice: keep
 
 
 class PartialGradient:
-    """A gradient that is zero outside `key`: the walk adds it into the whole, so that T slices cost O(n), not O(T n)."""
+    """A gradient that is zero outside `key`: the walk adds it into the whole, so that T slices cost O(n),
+    not O(T n).
+    """
 
-    __slots__ = ("part", "key", "repeats")
+    __slots__ = ("key", "part", "repeats")
 
     def __init__(self, part, key, repeats):  # practice: keep
         self.part, self.key, self.repeats = part, key, repeats
@@ -214,7 +223,7 @@ class Tensor:
         The recorded operation; `None` for a leaf.
     """
 
-    __slots__ = ("array", "grad", "requires_grad", "grad_fn", "version", "__weakref__")
+    __slots__ = ("__weakref__", "array", "grad", "grad_fn", "requires_grad", "version")
     __array_ufunc__ = None  # `array * tensor` asks the tensor
 
     def __init__(self, data, requires_grad=False):  # practice: keep
@@ -345,7 +354,8 @@ class Tensor:
             for other in others:
                 if isinstance(other, Tensor) and other.requires_grad:
                     raise RuntimeError(
-                        "in-place arithmetic records no derivative of its operand; write a new tensor (x = x + y)"
+                        "in-place arithmetic records no derivative of its operand; write a new tensor "
+                        "(x = x + y)"
                     )
         write(self.array)
         self.version[0] += 1
@@ -372,7 +382,10 @@ def in_place(ufunc):  # practice: keep
 
     def operator(self, other):
         return self.change(
-            lambda a: ufunc(a, other.array if isinstance(other, Tensor) else other, out=a, casting="same_kind"), other
+            lambda a: ufunc(
+                a, other.array if isinstance(other, Tensor) else other, out=a, casting="same_kind"
+            ),
+            other,
         )
 
     return operator
@@ -404,9 +417,9 @@ def plain_key(key):  # practice: keep
 # %% [markdown]
 # ## Types
 #
-# As in torch: Python floats make float32, NumPy arrays and scalars keep their type. When two types meet, the wider *kind*
-# wins (boolean, integer, float); within one kind a Python number or a 0-d tensor never widens a tensor with axes. So
-# float32 stays float32.
+# As in torch: Python floats make float32, NumPy arrays and scalars keep their type. When two types meet, the
+# wider *kind* wins (boolean, integer, float); within one kind a Python number or a 0-d tensor never widens a
+# tensor with axes. So float32 stays float32.
 
 
 # %%
@@ -471,7 +484,9 @@ def as_operand(value, other):  # practice: keep
     if isinstance(value, (bool, int, float)) and isinstance(other, Tensor):
         kind = "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "f"
         dtype = other.array.dtype
-        return new_tensor(np.array(value, dtype if KIND_RANK[kind] <= KIND_RANK[dtype.kind] else DEFAULT_DTYPE[kind]))
+        return new_tensor(
+            np.array(value, dtype if KIND_RANK[kind] <= KIND_RANK[dtype.kind] else DEFAULT_DTYPE[kind])
+        )
     return as_tensor(value)
 
 

@@ -12,10 +12,11 @@
 # %% [markdown]
 # # Elementwise operations and their derivatives
 #
-# Each function computes its value and states, on the line below, the rule that carries a gradient $\bar y = \partial L / \partial y$ back:
-# for $y = f(x)$ applied to each element, $\bar x = \bar y \, f'(x)$. The rules are tensor operations again, so that
-# they can be differentiated in turn. Names, arguments and the values chosen where no derivative exists follow torch. The
-# graph, the walk and the first operations are in [automatic differentiation](automatic_differentiation.py).
+# Each function computes its value and states, on the line below, the rule that carries a gradient
+# $\bar y = \partial L / \partial y$ back: for $y = f(x)$ applied to each element, $\bar x = \bar y \, f'(x)$.
+# The rules are tensor operations again, so that they can be differentiated in turn. Names, arguments and the
+# values chosen where no derivative exists follow torch. The graph, the walk and the first operations are in
+# [automatic differentiation](automatic_differentiation.py).
 
 # %%
 from __future__ import annotations
@@ -24,7 +25,7 @@ import math
 
 import numpy as np
 
-from level1_foundations.tensor import KIND_RANK, Tensor, as_tensor, floating, new_tensor, operands, record
+from level1_foundations.tensor import Tensor, as_tensor, floating, new_tensor, operands, record
 
 # %% [markdown]
 # ## Arithmetic
@@ -32,7 +33,9 @@ from level1_foundations.tensor import KIND_RANK, Tensor, as_tensor, floating, ne
 
 # %%
 def to(input, dtype):
-    """`input` in another type. The walk casts every gradient to its tensor's own type, so the rule is the identity."""
+    """`input` in another type. The walk casts every gradient to its tensor's own type, so the rule is the
+    identity.
+    """
     dtype = np.dtype(dtype)
     if input.array.dtype == dtype:
         return input
@@ -57,11 +60,19 @@ def divide(input, other):
     a, b = operands(input, other)
     if a.array.dtype.kind != "f":
         a, b = floating(a), floating(b)
-    return record(a.array / b.array, (a, b), (lambda g, b, y: g / b, lambda g, b, y: -g * y / b), (b,), saves_output=True)
+    return record(
+        a.array / b.array,
+        (a, b),
+        (lambda g, b, y: g / b, lambda g, b, y: -g * y / b),
+        (b,),
+        saves_output=True,
+    )
 
 
 def pow(input, exponent):
-    """$y = a^b$: $\\bar a = \\bar y\\, b\\, a^{b-1}$, $\\bar b = \\bar y\\, y \\ln a$, both 0 where torch's are."""
+    """$y = a^b$: $\\bar a = \\bar y\\, b\\, a^{b-1}$, $\\bar b = \\bar y\\, y \\ln a$, both 0 where
+    torch's are.
+    """
     if isinstance(exponent, (int, float)):
         return pow_number(as_tensor(input), exponent)
     a, b = operands(input, exponent)
@@ -80,7 +91,9 @@ def pow(input, exponent):
 
 
 def pow_number(x, exponent):
-    """$y = x^p$ for a number $p$: $\\bar x = \\bar y\\, p\\, x^{p-1}$. Small powers by multiplication: far faster."""
+    """$y = x^p$ for a number $p$: $\\bar x = \\bar y\\, p\\, x^{p-1}$. Small powers by multiplication: far
+    faster.
+    """
     if isinstance(exponent, float) and x.array.dtype.kind != "f":
         x = floating(x)
     a = x.array
@@ -180,7 +193,9 @@ def sigmoid(input):
 
 
 def softplus(input, beta=1.0, threshold=20.0):
-    """$y = \\ln(1 + e^{\\beta x}) / \\beta$; above `beta * x > threshold` the line $y = x$.  $\\bar x = \\bar y\\,\\sigma(\\beta x)$."""
+    """$y = \\ln(1 + e^{\\beta x}) / \\beta$; above `beta * x > threshold` the line $y = x$.
+    $\\bar x = \\bar y\\,\\sigma(\\beta x)$.
+    """
     x = floating(input)
     scaled = x.array * x.array.dtype.type(beta)
     y = np.where(scaled > threshold, x.array, np.logaddexp(0, scaled) / x.array.dtype.type(beta))
@@ -199,7 +214,9 @@ def silu(input):
 
 
 def gelu(input, approximate="none"):
-    """$y = x\\,\\Phi(x)$: $\\bar x = \\bar y\\,(\\Phi(x) + x\\,\\varphi(x))$; `approximate="tanh"` replaces $\\Phi$ by a tanh."""
+    """$y = x\\,\\Phi(x)$: $\\bar x = \\bar y\\,(\\Phi(x) + x\\,\\varphi(x))$; `approximate="tanh"`
+    replaces $\\Phi$ by a tanh.
+    """
     x = floating(input)
     if approximate == "none":
         return record(x.array * normal_cdf(x).array, (x,), (gelu_rule,), (x,))
@@ -222,7 +239,9 @@ def gelu_rule(g, x):
 
 
 def gelu_tanh_rule(g, x):
-    """With $u = \\sqrt{2/\\pi}\\,(x + c x^3)$: $\\bar x = \\tfrac12 \\bar y\\,(1 + \\tanh u + x (1 - \\tanh^2 u)\\, u')$."""
+    """With $u = \\sqrt{2/\\pi}\\,(x + c x^3)$:
+    $\\bar x = \\tfrac12 \\bar y\\,(1 + \\tanh u + x (1 - \\tanh^2 u)\\, u')$.
+    """
     scale, c = math.sqrt(2 / math.pi), 0.044715
     square = x * x
     t = (x * (square * c + 1.0) * scale).tanh()
@@ -239,8 +258,8 @@ def leaky_relu(input, negative_slope=0.01):
 # %% [markdown]
 # ## Corners
 #
-# Where a function has a corner, every slope between the two sides is a subgradient, and torch's choice is followed: 0 for
-# $|x|$ and relu at 0, one half each for a tie in `maximum`, 1 for `clip` at its bounds.
+# Where a function has a corner, every slope between the two sides is a subgradient, and torch's choice is
+# followed: 0 for $|x|$ and relu at 0, one half each for a tie in `maximum`, 1 for `clip` at its bounds.
 
 
 # %%
@@ -265,13 +284,17 @@ def floor(input):
 def maximum(input, other):
     """The larger of two; a tie sends half the gradient to each."""
     a, b = operands(input, other)
-    return record(np.maximum(a.array, b.array), (a, b), (larger_rule, lambda g, a, b: larger_rule(g, b, a)), (a, b))
+    return record(
+        np.maximum(a.array, b.array), (a, b), (larger_rule, lambda g, a, b: larger_rule(g, b, a)), (a, b)
+    )
 
 
 def minimum(input, other):
     """The smaller of two; a tie sends half the gradient to each."""
     a, b = operands(input, other)
-    return record(np.minimum(a.array, b.array), (a, b), (lambda g, a, b: larger_rule(g, b, a), larger_rule), (a, b))
+    return record(
+        np.minimum(a.array, b.array), (a, b), (lambda g, a, b: larger_rule(g, b, a), larger_rule), (a, b)
+    )
 
 
 def larger_rule(g, a, b):
@@ -284,7 +307,9 @@ def clip(input, min=None, max=None):
     x = as_tensor(input)
     for name, bound in (("min", min), ("max", max)):
         if bound is not None and not isinstance(bound, (int, float)):
-            raise TypeError(f"{name} must be a number or None, got {type(bound).__name__}; use maximum and minimum")
+            raise TypeError(
+                f"{name} must be a number or None, got {type(bound).__name__}; use maximum and minimum"
+            )
     if min is None and max is None:
         raise ValueError("clip: at least one of min or max must not be None")
     low, high = -math.inf if min is None else min, math.inf if max is None else max
@@ -297,14 +322,18 @@ BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def keep_where(mask, a):
-    """The array `a` where `mask` holds, else 0. Branch-free: `numpy.where` waits for each unpredictable bit of the mask."""
+    """The array `a` where `mask` holds, else 0. Branch-free: `numpy.where` waits for each unpredictable
+    bit of the mask.
+    """
     bits = BITS[a.dtype.itemsize]
     selected = np.negative(mask, dtype=bits, casting="unsafe")  # True becomes -1, all bits one
     return np.bitwise_and(selected, a.view(bits)).view(a.dtype)
 
 
 def gate(g, condition):
-    """$y = g$ where the boolean tensor `condition` holds, else 0: the derivative of a choice. Its own is a gate again."""
+    """$y = g$ where the boolean tensor `condition` holds, else 0: the derivative of a choice. Its own is a
+    gate again.
+    """
     if g.array.dtype.kind != "f":
         return record(np.where(condition.array, g.array, 0), (), ())
     return record(keep_where(condition.array, g.array), (g,), (gate,), (condition,))
@@ -364,11 +393,12 @@ def isnan(input):
 
 # %%
 for _function in (
-    to, pow, square, reciprocal, sqrt, rsqrt, log, log1p, expm1, sin, cos, erf, sigmoid, abs, sign, floor, maximum,
-    minimum, clip, masked_fill, eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor, logical_not, isnan,
+    to, pow, square, reciprocal, sqrt, rsqrt, log, log1p, expm1, sin, cos, erf, sigmoid, abs, sign, floor,
+    maximum, minimum, clip, masked_fill, eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor,
+    logical_not, isnan,
 ):  # fmt: skip
     setattr(Tensor, _function.__name__, _function)
-for _name, _comparison in dict(eq=eq, ne=ne, lt=lt, le=le, gt=gt, ge=ge).items():
+for _name, _comparison in {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}.items():
     setattr(Tensor, _name, _comparison)
     setattr(Tensor, f"__{_name}__", _comparison)
 sub, neg, div, true_divide, clamp = subtract, negative, divide, divide, clip
@@ -381,7 +411,12 @@ Tensor.__rtruediv__ = lambda self, other: divide(other, self)
 Tensor.__pow__ = pow
 Tensor.__rpow__ = lambda self, other: pow(as_base(other, self), self)
 Tensor.__abs__ = abs
-Tensor.__and__, Tensor.__or__, Tensor.__xor__, Tensor.__invert__ = logical_and, logical_or, logical_xor, logical_not
+Tensor.__and__, Tensor.__or__, Tensor.__xor__, Tensor.__invert__ = (
+    logical_and,
+    logical_or,
+    logical_xor,
+    logical_not,
+)
 Tensor.clamp = clip
 Tensor.where = lambda self, condition, other: where(condition, self, other)
 Tensor.float = lambda self: to(self, np.float32)

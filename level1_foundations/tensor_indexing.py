@@ -12,9 +12,10 @@
 # %% [markdown]
 # # Shapes and indices, with their derivatives
 #
-# Operations that move elements without changing them are linear maps with one 1 in every row. Their derivative is the transposed
-# map: what an element was copied to, it hears back from, and an element that was copied twice hears the sum. The graph and the
-# walk are in [automatic differentiation](automatic_differentiation.py).
+# Operations that move elements without changing them are linear maps with one 1 in every row. Their
+# derivative is the transposed map: what an element was copied to, it hears back from, and an element that was
+# copied twice hears the sum. The graph and the walk are in
+# [automatic differentiation](automatic_differentiation.py).
 
 # %%
 from __future__ import annotations
@@ -26,7 +27,6 @@ import numpy as np
 from level1_foundations.tensor import (
     PartialGradient,
     Tensor,
-    add_at,
     as_array,
     as_tensor,
     mode,
@@ -151,7 +151,9 @@ def split(tensor, split_size_or_sections, dim=0):
             raise RuntimeError(f"split expects a positive split_size, got {sizes}")
         sizes = [min(sizes, total - start) for start in range(0, total, sizes)] or [0]
     if sum(sizes) != total:
-        raise RuntimeError(f"split: the sections {list(sizes)} sum to {sum(sizes)}, but dim {dim} has size {total}")
+        raise RuntimeError(
+            f"split: the sections {list(sizes)} sum to {sum(sizes)}, but dim {dim} has size {total}"
+        )
     stops = np.cumsum(sizes).tolist()
     before = (slice(None),) * (dim % x.ndim)
     return tuple([index(x, (*before, slice(stop - n, stop))) for n, stop in zip(sizes, stops, strict=True)])
@@ -165,7 +167,9 @@ def unbind(input, dim=0):
 
 
 def pad(input, pad, mode="constant", value=0.0):
-    """`torch.nn.functional.pad`: pairs (before, after) from the last axis backwards; negative numbers crop."""
+    """`torch.nn.functional.pad`: pairs (before, after) from the last axis backwards; negative numbers
+    crop.
+    """
     x = as_tensor(input)
     if mode != "constant":
         raise ValueError(f"mode must be 'constant', got {mode!r}")
@@ -184,8 +188,8 @@ def pad(input, pad, mode="constant", value=0.0):
 # %% [markdown]
 # ## Indexing
 #
-# The transpose of "read these places" is "add to these places": a place read twice gets both gradients. As in torch,
-# integers in an index select before arrays do, and a negative step is refused.
+# The transpose of "read these places" is "add to these places": a place read twice gets both gradients. As in
+# torch, integers in an index select before arrays do, and a negative step is refused.
 
 
 # %%
@@ -268,7 +272,7 @@ def places(index, dim, shape):
         raise RuntimeError(f"index must have as many axes as the tensor, {len(shape)}, got {index.ndim}")
     if index.dtype.kind not in "iu":
         raise RuntimeError(f"index must be an integer tensor, got {index.dtype}")
-    if index.size and not (0 <= index.min() and index.max() < shape[dim]):
+    if index.size and not (index.min() >= 0 and index.max() < shape[dim]):
         raise IndexError(f"index must lie between 0 and {shape[dim] - 1} along dim {dim}")
     grids = list(np.ogrid[tuple(slice(n) for n in index.shape)])
     grids[dim] = index
@@ -276,7 +280,9 @@ def places(index, dim, shape):
 
 
 def gather(input, dim, index):
-    """$y_{i j} = x_{\\mathrm{index}_{ij}\\, j}$ (for `dim` 0): the gradient is added back to where it came from."""
+    """$y_{i j} = x_{\\mathrm{index}_{ij}\\, j}$ (for `dim` 0): the gradient is added back to where it came
+    from.
+    """
     x, index = as_tensor(input), as_array(index)
     if x.ndim == 0:
         return gather(x.reshape(1), 0, index.reshape(-1)).reshape(index.shape)
@@ -285,7 +291,9 @@ def gather(input, dim, index):
 
 
 def scatter_add(input, dim, index, src):
-    """`input` with $\\mathrm{src}_{ij}$ added at $(\\mathrm{index}_{ij}, j)$ (for `dim` 0). Its gradient is a `gather`."""
+    """`input` with $\\mathrm{src}_{ij}$ added at $(\\mathrm{index}_{ij}, j)$ (for `dim` 0). Its gradient
+    is a `gather`.
+    """
     x, src, index = as_tensor(input), as_tensor(src), as_array(index)
     if src.dtype != x.dtype:
         raise RuntimeError(f"scatter_add: expected src of type {x.dtype}, got {src.dtype}")
@@ -315,8 +323,9 @@ def triu(input, diagonal=0):
 # %% [markdown]
 # ## Sliding windows
 #
-# `unfold` looks at windows of `size` elements, `step` apart, without copying: $y_{\dots w \dots k} = x_{\dots\, w\, s + k\, \dots}$. Its
-# transpose adds every window back; done for one $k$ at a time it is `size` slice additions, none of which repeats an element.
+# `unfold` looks at windows of `size` elements, `step` apart, without copying:
+# $y_{\dots w \dots k} = x_{\dots\, w\, s + k\, \dots}$. Its transpose adds every window back; done for one
+# $k$ at a time it is `size` slice additions, none of which repeats an element.
 
 
 # %%
@@ -328,7 +337,9 @@ def unfold(input, dimension, size, step):
     if x.ndim == 0:
         raise RuntimeError("unfold needs a tensor with at least one axis")
     if not 0 <= size <= x.shape[dimension]:
-        raise RuntimeError(f"unfold: size must be between 0 and {x.shape[dimension]} along that axis, got {size}")
+        raise RuntimeError(
+            f"unfold: size must be between 0 and {x.shape[dimension]} along that axis, got {size}"
+        )
     axis = dimension % x.ndim
     starts = (slice(None),) * axis + (slice(None, None, step),)
     windows = np.lib.stride_tricks.sliding_window_view(x.array, size, axis=axis) if size else None
@@ -399,8 +410,8 @@ def ones_like(input):
 
 # %%
 for _function in (
-    permute, transpose, squeeze, unsqueeze, flatten, flip, clone, split, unbind, index_select, gather, scatter_add,
-    tril, triu, unfold,
+    permute, transpose, squeeze, unsqueeze, flatten, flip, clone, split, unbind, index_select, gather,
+    scatter_add, tril, triu, unfold,
 ):  # fmt: skip
     setattr(Tensor, _function.__name__, _function)
 Tensor.swapaxes = transpose

@@ -12,10 +12,11 @@
 # %% [markdown]
 # # Fused operations for networks, with their derivatives
 #
-# A layer written in small operations walks through memory once for each of them. The functions of this file compute a whole layer or loss, and its gradient, in as
-# few passes as possible; names and arguments are `torch.nn.functional`'s. Where second derivatives are asked for, a fused rule
-# steps aside: `composed` differentiates the same formula in small operations. The graph and the walk are in [automatic
-# differentiation](automatic_differentiation.py).
+# A layer written in small operations walks through memory once for each of them. The functions of this file
+# compute a whole layer or loss, and its gradient, in as few passes as possible; names and arguments are
+# `torch.nn.functional`'s. Where second derivatives are asked for, a fused rule steps aside: `composed`
+# differentiates the same formula in small operations. The graph and the walk are in
+# [automatic differentiation](automatic_differentiation.py).
 
 # %%
 from __future__ import annotations
@@ -24,15 +25,25 @@ import math
 
 import numpy as np
 
-from level1_foundations.tensor import Tensor, as_array, as_tensor, floating, mode, new_tensor, operands, record
+from level1_foundations.tensor import (
+    Tensor,
+    as_array,
+    as_tensor,
+    floating,
+    mode,
+    new_tensor,
+    operands,
+    record,
+)
 from level1_foundations.tensor_elementwise import gate, gelu, sigmoid, silu, softplus
 from level1_foundations.tensor_reductions import log_softmax, softmax
 
 # %% [markdown]
 # ## The linear layer
 #
-# $Y = X W^\top + b$, and with $\bar Y$ the gradient of $Y$: $\bar X = \bar Y W$, $\bar W = \bar Y^\top X$, $\bar b = \bar Y^\top 1$. The leading axes of
-# $X$ are one long axis of rows, so that each of these is one matrix product. An activation whose derivative can be computed from its *result* overwrites $Y$.
+# $Y = X W^\top + b$, and with $\bar Y$ the gradient of $Y$: $\bar X = \bar Y W$, $\bar W = \bar Y^\top X$,
+# $\bar b = \bar Y^\top 1$. The leading axes of $X$ are one long axis of rows, so that each of these is one
+# matrix product. An activation whose derivative can be computed from its *result* overwrites $Y$.
 
 
 # %%
@@ -63,7 +74,9 @@ def linear(input, weight, bias=None, activation=None):
         inputs = (x, w, b)
     y = y.reshape(*x.shape[:-1], w.shape[0])
     saved = (x if w.requires_grad else None, w if x.requires_grad else None)
-    output = record(y, inputs, (linear_input_rule, linear_weight_rule, linear_bias_rule)[: len(inputs)], saved)
+    output = record(
+        y, inputs, (linear_input_rule, linear_weight_rule, linear_bias_rule)[: len(inputs)], saved
+    )
     return activate(output, activation)
 
 
@@ -111,7 +124,9 @@ def activate(x, activation):
 
 
 def embedding(input, weight):
-    """The rows of `weight` (number, dimension) at the integers `input`; repeated rows add up their gradients."""
+    """The rows of `weight` (number, dimension) at the integers `input`; repeated rows add up their
+    gradients.
+    """
     return as_tensor(weight)[as_array(input)]
 
 
@@ -167,7 +182,9 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     axis = 0 if z.ndim == 1 else 1
     if t.array.dtype.kind == "f":
         if t.shape != z.shape:
-            raise ValueError(f"cross_entropy: probabilities must have the input's shape {z.shape}, got {t.shape}")
+            raise ValueError(
+                f"cross_entropy: probabilities must have the input's shape {z.shape}, got {t.shape}"
+            )
         return soft_cross_entropy(z, t.to(z.dtype), axis, weight, reduction, label_smoothing)
     if t.shape != z.shape[:axis] + z.shape[axis + 1 :]:
         raise ValueError(
@@ -175,7 +192,7 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
         )
     valid = t.array != ignore_index
     classes = np.where(valid, t.array, 0)
-    if classes.size and not (0 <= classes.min() and classes.max() < z.shape[axis]):
+    if classes.size and not (classes.min() >= 0 and classes.max() < z.shape[axis]):
         raise IndexError(f"cross_entropy: target is out of bounds for {z.shape[axis]} classes")
     if z.ndim == 2 and weight is None and label_smoothing == 0 and reduction != "none" and valid.all():
         return hard_cross_entropy(z, classes, reduction)
@@ -206,7 +223,9 @@ def soft_cross_entropy(z, t, axis, weight, reduction, label_smoothing):
 
 
 def hard_cross_entropy(z, classes, reduction):
-    """The common case in one pass: $\\bar Z = \\bar L\\,(\\mathrm{softmax}(Z) - T) / n$ with one-hot rows $T$."""
+    """The common case in one pass: $\\bar Z = \\bar L\\,(\\mathrm{softmax}(Z) - T) / n$ with one-hot rows
+    $T$.
+    """
     n = z.shape[0]
     each = np.arange(n)
     shifted = z.array - z.array.max(axis=1, keepdims=True, initial=-np.inf)  # (n, C)
@@ -231,9 +250,10 @@ def hard_cross_entropy(z, classes, reduction):
 # %% [markdown]
 # ## Layer normalization
 #
-# $y = \gamma \odot \hat x + \beta$ with $\hat x = (x - \mu) / s$, $s = \sqrt{\sigma^2 + \epsilon}$, over the last axes. With
-# $h = \bar y \odot \gamma$, subtracting what moves the mean and what moves the spread leaves
-# $\bar x = \frac1s \left( h - \overline{h} - \hat x\, \overline{h \odot \hat x} \right)$, where the bars over a product are means over those axes.
+# $y = \gamma \odot \hat x + \beta$ with $\hat x = (x - \mu) / s$, $s = \sqrt{\sigma^2 + \epsilon}$, over the
+# last axes. With $h = \bar y \odot \gamma$, subtracting what moves the mean and what moves the spread leaves
+# $\bar x = \frac1s \left( h - \overline{h} - \hat x\, \overline{h \odot \hat x} \right)$, where the bars over
+# a product are means over those axes.
 
 
 # %%

@@ -12,9 +12,9 @@
 # %% [markdown]
 # # Reductions and products, with their derivatives
 #
-# Sums, extremes, norms, softmax and Einstein sums over the axes of a tensor. As in torch, `dim` is an axis, several, or `None` for all, and
-# `keepdim=True` keeps reduced axes with length one. Each rule stands beside its function; the graph and the walk are in
-# [automatic differentiation](automatic_differentiation.py).
+# Sums, extremes, norms, softmax and Einstein sums over the axes of a tensor. As in torch, `dim` is an axis,
+# several, or `None` for all, and `keepdim=True` keeps reduced axes with length one. Each rule stands beside
+# its function; the graph and the walk are in [automatic differentiation](automatic_differentiation.py).
 
 # %%
 from __future__ import annotations
@@ -24,7 +24,7 @@ import math
 
 import numpy as np
 
-from level1_foundations.tensor import Tensor, as_tensor, floating, mode, new_tensor, record
+from level1_foundations.tensor import Tensor, as_tensor, floating, new_tensor, record
 from level1_foundations.tensor_elementwise import maximum, minimum, where
 
 # %% [markdown]
@@ -67,7 +67,9 @@ def mean(input, dim=None, keepdim=False):
 
 
 def var(input, dim=None, correction=1, keepdim=False):
-    """$y = \\frac{1}{n-c} \\sum_i (x_i - \\bar x)^2$: the gradient of $x_i$ is $\\bar y\\, \\frac{2}{n-c} (x_i - \\bar x)$."""
+    """$y = \\frac{1}{n-c} \\sum_i (x_i - \\bar x)^2$: the gradient of $x_i$ is
+    $\\bar y\\, \\frac{2}{n-c} (x_i - \\bar x)$.
+    """
     x = as_tensor(input)
     axes = as_axes(dim)
     shape = x.shape
@@ -93,7 +95,8 @@ def std(input, dim=None, correction=1, keepdim=False):
 # %% [markdown]
 # ## Extremes
 #
-# `amax` shares the gradient evenly among ties; `max(dim)` returns the values and the first index of each, and sends the gradient there.
+# `amax` shares the gradient evenly among ties; `max(dim)` returns the values and the first index of each, and
+# sends the gradient there.
 
 
 # %%
@@ -177,7 +180,9 @@ def any(input, dim=None, keepdim=False):
 
 # %%
 def prod(input, dim=None, keepdim=False):
-    """$y = \\prod_i x_i$: $\\bar x_i = \\bar y \\prod_{j \\ne i} x_j$, by division unless some $x$ is zero."""
+    """$y = \\prod_i x_i$: $\\bar x_i = \\bar y \\prod_{j \\ne i} x_j$, by division unless some $x$ is
+    zero.
+    """
     x = as_tensor(input)
     if dim is None:
         y = prod(x.reshape(-1), 0)
@@ -202,7 +207,9 @@ def product_of_others(x, dim):
 
 
 def cumsum(input, dim):
-    """$y_i = \\sum_{j \\le i} x_j$: $\\bar x_j = \\sum_{i \\ge j} \\bar y_i$, the running sum from the other end."""
+    """$y_i = \\sum_{j \\le i} x_j$: $\\bar x_j = \\sum_{i \\ge j} \\bar y_i$, the running sum from the
+    other end.
+    """
     x = as_tensor(input)
     if x.ndim == 0:
         return x.clone()
@@ -252,7 +259,9 @@ def logsumexp(input, dim, keepdim=False):
     with np.errstate(divide="ignore"):
         y = np.log(np.exp(x.array - largest).sum(axis=axes, keepdims=True)) + largest
     y = y if keepdim else y.reshape(np.sum(x.array, axis=axes).shape)
-    return record(y, (x,), (lambda g, x, y: g.reshape(kept) * (x - y.reshape(kept)).exp(),), (x,), saves_output=True)
+    return record(
+        y, (x,), (lambda g, x, y: g.reshape(kept) * (x - y.reshape(kept)).exp(),), (x,), saves_output=True
+    )
 
 
 # %% [markdown]
@@ -261,9 +270,10 @@ def logsumexp(input, dim, keepdim=False):
 
 # %%
 def norm(input, p=2.0, dim=None, keepdim=False):
-    """$y = (\\sum_i |x_i|^p)^{1/p}$, also $p = 0$ (non-zeros counted) and $\\pm\\infty$; the gradient is 0 where $y = 0$.
+    """$y = (\\sum_i |x_i|^p)^{1/p}$, also $p = 0$ (non-zeros counted) and $\\pm\\infty$.
 
-    $\\bar x_i = \\bar y\\, \\mathrm{sign}(x_i)\\, (|x_i| / y)^{p-1}$, for $p = 2$ simply $\\bar y\\, x_i / y$.
+    $\\bar x_i = \\bar y\\, \\mathrm{sign}(x_i)\\, (|x_i| / y)^{p-1}$, for $p = 2$ simply
+    $\\bar y\\, x_i / y$; the gradient is 0 where $y = 0$.
     """
     x = as_tensor(input)
     p = 2.0 if p == "fro" else float(p)
@@ -272,7 +282,11 @@ def norm(input, p=2.0, dim=None, keepdim=False):
     if math.isinf(p):
         return extreme(x.abs(), np.max if p > 0 else np.min, axes, keepdim)
     if p in (0.0, 1.0):
-        return x.abs().sum(axes, keepdim) if p else (x != 0).to(x.dtype).sum(axes, keepdim) + x.sum(axes, keepdim) * 0.0
+        return (
+            x.abs().sum(axes, keepdim)
+            if p
+            else (x != 0).to(x.dtype).sum(axes, keepdim) + x.sum(axes, keepdim) * 0.0
+        )
     if p == 2:
         y = np.sqrt((x.array * x.array).sum(axis=axes, keepdims=keepdim))
     else:
@@ -292,17 +306,21 @@ def norm(input, p=2.0, dim=None, keepdim=False):
 # %% [markdown]
 # ## Einstein sums
 #
-# Two operands at a time, every Einstein sum is one batched matrix product: sort the letters into those of both operands and the rest of the expression
-# (batch), those summed (inner), and those of one operand alone (left, right). It is then made of operations that
-# already have derivatives, and needs no rule of its own.
+# Two operands at a time, every Einstein sum is one batched matrix product: sort the letters into those of
+# both operands and the rest of the expression (batch), those summed (inner), and those of one operand alone
+# (left, right). It is then made of operations that already have derivatives, and needs no rule of its own.
 
 
 # %%
 def einsum(equation, *operands):
-    """The Einstein sum of `torch.einsum`: `"bij,bjk->bik"`; `...`, repeated letters (diagonals) and no `->` allowed."""
+    """The Einstein sum of `torch.einsum`: `"bij,bjk->bik"`; `...`, repeated letters (diagonals) and no
+    `->` allowed.
+    """
     tensors = [as_tensor(x) for x in operands]
     terms, output = parse_equation(equation, [x.ndim for x in tensors])
-    tensors, terms = map(list, zip(*[take_diagonals(x, term) for x, term in zip(tensors, terms, strict=True)], strict=True))
+    tensors, terms = map(
+        list, zip(*[take_diagonals(x, term) for x, term in zip(tensors, terms, strict=True)], strict=True)
+    )
     x, term = tensors[0], terms[0]
     for i in range(1, len(tensors)):
         needed = set(output).union(*terms[i + 1 :])
@@ -356,7 +374,12 @@ def contract(a, a_term, b, b_term, needed):
     for_both = set(a_term) & set(b_term)
     a, a_term = sum_out(a, a_term, needed | for_both)
     b, b_term = sum_out(b, b_term, needed | for_both)
-    sizes = {letter: n for x, term in ((a, a_term), (b, b_term)) for letter, n in zip(term, x.shape, strict=True) if n != 1}
+    sizes = {
+        letter: n
+        for x, term in ((a, a_term), (b, b_term))
+        for letter, n in zip(term, x.shape, strict=True)
+        if n != 1
+    }
     batch = [letter for letter in a_term if letter in for_both and letter in needed]
     inner = [letter for letter in a_term if letter in for_both and letter not in needed]
     left = [letter for letter in a_term if letter not in for_both]

@@ -54,7 +54,7 @@
 # **Three ways to the minimum.**
 #
 # 1. `"qr"`. Write $[A\ b]=Q\begin{bmatrix}R&z\\0&\rho\end{bmatrix}$ with orthonormal $Q$ and upper triangular $R$. Lengths do not
-#    change under $Q^\top$, so $\lVert A\beta-b\rVert^2=\lVert R\beta-z\rVert^2+\rho^2$: solve $R\beta=z$ from below. $Q$ is never formed. The error
+#    change under $Q^\top$, so $\lVert A\beta-b\rVert^2=\lVert R\beta-z\rVert^2+\rho^2$: solve $R\beta=z$ from below. There is no need to form $Q$. The error
 #    grows like $\kappa\varepsilon$ as long as the residual is small. Since a QR of stacked rows is the QR of their stacked triangles,
 #    $\begin{bmatrix}A_1\\A_2\end{bmatrix}=\begin{bmatrix}Q_1R_1\\Q_2R_2\end{bmatrix}$, the rows can be taken in blocks that fit the cache.
 # 2. `"normal"`. The gradient $2A^\top(A\beta-b)$ vanishes where $A^\top A\beta=A^\top b$, the normal equations. $G=A^\top A$ is symmetric and
@@ -175,13 +175,22 @@ def centered_blocks(
 
 # %% [markdown]
 # ### Solver 1: QR
-# $\begin{bmatrix}M_1\\M_2\end{bmatrix}=\begin{bmatrix}Q_1&\\&Q_2\end{bmatrix}\begin{bmatrix}R_1\\R_2\end{bmatrix}$, and the QR of the stacked triangles finishes.
+# The rows $[R\ z]$ of a block are all that is kept of it: what stands below them in the triangle of $[A\ b]$ is zero under $A$, and only
+# adds to $\rho$. Many targets would make that triangle wide; then $Q$ is formed after all, and $z=Q^\top b$.
 
 
 # %%
-def triangle(blocks: Iterable[Float[np.ndarray, "_ m"]]) -> Float[np.ndarray, "r m"]:
-    """R of the QR factorization of all blocks stacked, r = min(rows, m); Q is never formed. O(nm²)."""
-    return linalg.qr(np.vstack([linalg.qr(block, mode="r") for block in blocks]), mode="r")
+def compress(block: Float[np.ndarray, "b m"], d: int) -> Float[np.ndarray, "r m"]:
+    """[R z] of one block [A b] with d columns in A, r = min(b, d) rows. O(bd(d + k))."""
+    if block.shape[1] <= 2 * d:
+        return linalg.qr(block, mode="r")[:d]
+    Q, R = linalg.qr(block[:, :d])
+    return np.hstack([R, Q.T @ block[:, d:]])
+
+
+def triangle(blocks: Iterable[Float[np.ndarray, "_ m"]], d: int) -> Float[np.ndarray, "r m"]:
+    """[R z] of all blocks stacked: the blocks' own, stacked and compressed once more. O(nd(d + k))."""
+    return compress(np.vstack([compress(block, d) for block in blocks]), d)
 
 
 # %% [markdown]
@@ -223,63 +232,74 @@ def minimum_norm(R: Float[np.ndarray, "r d"], z: Float[np.ndarray, "r k"], rank:
 
 # %% [markdown]
 # ### Solver 2: the normal equations
-# $G=A^\top A$ is summed over the blocks together with $A^\top b$: both are parts of $[A\ b]^\top[A\ b]$.
+# $A^\top[A\ b]=[G\ c]$, summed over the blocks.
 
 
 # %%
-def gram_matrix(blocks: Iterable[Float[np.ndarray, "_ m"]]) -> Float[np.ndarray, "m m"]:
-    """Sum of $M^\\top M$ over the blocks. O(nm²), half of QR's work and all of it in matrix products."""
-    return sum(block.T @ block for block in blocks)
+def normal_equations(
+    blocks: Iterable[Float[np.ndarray, "_ m"]], d: int
+) -> tuple[Float[np.ndarray, "d d"], Float[np.ndarray, "d k"]]:
+    """$G=A^\\top A$ and $c=A^\\top b$. O(nd(d + k)): half of QR's work, and all of it in matrix products."""
+    total = sum(block[:, :d].T @ block for block in blocks)
+    return total[:, :d], total[:, d:]
 
 
 # %% [markdown]
-# $G=LL^\top$, $L(L^\top\beta)=A^\top b$, $F=L^{-\top}$. With columns of unit length the smallest eigenvalue tells what is lost:
+# With columns of unit length, $G_{jl}\leftarrow G_{jl}/(\ell_j\ell_l)$, $c_j\leftarrow c_j/\ell_j$ and $\beta_j=\theta_j/\ell_j$.
+
+
+# %%
+def unit_columns(
+    G: Float[np.ndarray, "d d"], c: Float[np.ndarray, "d k"]
+) -> tuple[Float[np.ndarray, "d d"], Float[np.ndarray, "d k"], Float[np.ndarray, "d 1"]]:
+    """G and c for the columns divided by their lengths, and the lengths (1 for a column of zeros). O(d(d + k))."""
+    length = np.sqrt(np.diag(G))[:, None]
+    length = np.where(length > 0, length, 1).astype(G.dtype)
+    return G / length / length.T, c / length, length
+
+
+# %% [markdown]
+# $G=LL^\top$, $L(L^\top\beta)=c$, $F=L^{-\top}$. In unit columns the smallest eigenvalue tells what is lost:
 # $\lambda_{\min}/\lambda_{\max}=1/\kappa^2$, and below $\sqrt\varepsilon$ more than half of all digits go.
 
 
 # %%
-def solve_normal_equations(gram: Float[np.ndarray, "m m"], d: int) -> Solution | None:
+def solve_normal_equations(G: Float[np.ndarray, "d d"], c: Float[np.ndarray, "d k"]) -> Solution | None:
     """Cholesky's answer, or None where it would lose more than half of the digits. O(d³)."""
-    unit, length = unit_columns(gram)
-    eigenvalues = linalg.eigvalsh(unit[:d, :d])
-    if not eigenvalues[0] > np.sqrt(np.finfo(gram.dtype).eps) * eigenvalues[-1]:
+    G, c, length = unit_columns(G, c)
+    eigenvalues = linalg.eigvalsh(G)
+    if not eigenvalues[0] > np.sqrt(np.finfo(G.dtype).eps) * eigenvalues[-1]:
         return None
-    L = linalg.cholesky(unit[:d, :d])
-    half = linalg.solve_triangular(L, np.hstack([unit[:d, d:], np.eye(d, dtype=gram.dtype)]), lower=True)
-    solved = linalg.solve_triangular(L, half, lower=True, trans=True)
-    k = gram.shape[1] - d
-    coef = solved[:, :k] * length[d:] / length[:d, None]
-    factor = half[:, k:].T / length[:d, None]  # F = L⁻ᵀ, back in the units of the data
-    return Solution(coef, factor, d)
-
-
-def unit_columns(gram: Float[np.ndarray, "m m"]) -> tuple[Float[np.ndarray, "m m"], Float[np.ndarray, " m"]]:
-    """The Gram matrix of the columns divided by their lengths, and the lengths (1 for a column of zeros)."""
-    length = np.sqrt(np.diag(gram))
-    length = np.where(length > 0, length, 1).astype(gram.dtype)
-    return gram / length / length[:, None], length
+    L = linalg.cholesky(G)
+    half = linalg.solve_triangular(L, c, lower=True)
+    coef = linalg.solve_triangular(L, half, lower=True, trans=True)
+    factor = linalg.solve_triangular(L, np.eye(len(G), dtype=G.dtype), lower=True).T  # F = L⁻ᵀ
+    return Solution(coef / length, factor / length, len(G))
 
 
 # %% [markdown]
 # ### Solver 3: gradient descent
-# $\theta_{t+1}=\theta_t-\tfrac1L(G\theta_t-c)$ in unit columns. One step costs $O(d^2k)$, whatever $n$ is, because $G$ and $c=A^\top b$ hold all
-# that the data have to say. It stops when the gradient, which is a vector of correlations, is at most `tol`.
+# $\theta_{t+1}=\theta_t-\tfrac1L(G\theta_t-c)$ in unit columns. A step costs $O(d^2k)$, whatever $n$ is, because $G$ and $c$ hold all
+# that the data have to say. It stops when the gradient has shrunk to `tol` times its length at the start, $\lVert c\rVert$.
 
 
 # %%
 def solve_by_descent(
-    gram: Float[np.ndarray, "m m"], d: int, *, max_iter: int, tol: float
+    G: Float[np.ndarray, "d d"], c: Float[np.ndarray, "d k"], *, max_iter: int, tol: float
 ) -> tuple[Float[np.ndarray, "d k"], int, bool]:
-    """Coefficients (d, k) by Level 1's gradient descent from zero, its steps, and whether it converged. O(d²k) a step."""
-    unit, length = unit_columns(gram)
-    G, c = unit[:d, :d], unit[:d, d:]
-    largest = float(linalg.eigvalsh(G)[-1])  # L, the largest curvature
+    """Coefficients (d, k) by Level 1's gradient descent from zero, its steps, and whether it converged."""
+    G, c, length = unit_columns(G, c)
+    size = float(linalg.norm(c)) or 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the estimator warns, with a remedy that fits it
         result = gradient_descent(
-            lambda theta: G @ theta - c, np.zeros_like(c), step_size=1 / largest, n_steps=max_iter, tol=tol
+            lambda theta: G @ theta - c / size,
+            np.zeros_like(c),
+            step_size=1 / float(linalg.eigvalsh(G)[-1]),  # 1/L, L the largest curvature
+            n_steps=max_iter,
+            tol=tol,
         )
-    return result.x * length[d:] / length[:d, None], len(result.path) - 1, result.converged
+    return result.x * size / length, len(result.path) - 1, result.converged
 
 
 # %% [markdown]
@@ -356,7 +376,7 @@ def sandwich(
     Q: Float[np.ndarray, "n q"], B: Float[np.ndarray, "p q"], variances: Float[np.ndarray, "n k"]
 ) -> Float[np.ndarray, "k p p"]:
     """Covariance of the estimate for each target. O(nq²k)."""
-    filling = np.stack([Q.T @ (v[:, None] * Q) for v in variances.T])
+    filling = np.einsum("np,nk,nq->kpq", Q, variances, Q, optimize=True)
     return B @ filling @ B.T
 
 
@@ -452,7 +472,7 @@ class LinearRegression(RegressorMixin, Estimator):
         cov_type: covariance behind the statistics: "nonrobust", "HC0", "HC1", "HC2" or "HC3".
         use_t: Student's t for p-values and intervals, or the normal distribution; by default t for "nonrobust" and normal
             for the others, as in statsmodels.
-        max_iter, tol: for gradient descent: most steps, and the norm of the gradient in units of correlation to stop at.
+        max_iter, tol: for gradient descent: most steps, and how far the norm of the gradient must fall, relatively.
 
     Attributes:
         coef_: (d,), or (k, d) for a matrix of targets. intercept_: float or (k,). rank_: rank of the centered X. n_iter_: steps of
@@ -514,10 +534,10 @@ class LinearRegression(RegressorMixin, Estimator):
         """Least squares on centered data by the chosen solver."""
         d, blocks = X.shape[1], lambda: centered_blocks(X, Y, weight, self._x_mean, self._y_mean)
         if self.solver != "qr":
-            gram = gram_matrix(blocks())
-            solution = solve_normal_equations(gram, d)
+            G, c = normal_equations(blocks(), d)
+            solution = solve_normal_equations(G, c)
             if solution is not None and self.solver == "gradient_descent":
-                coef, steps, converged = solve_by_descent(gram, d, max_iter=self.max_iter, tol=self.tol)
+                coef, steps, converged = solve_by_descent(G, c, max_iter=self.max_iter, tol=self.tol)
                 self.n_iter_ = max(steps, 1)
                 if not converged:
                     warn_not_converged(
@@ -533,8 +553,8 @@ class LinearRegression(RegressorMixin, Estimator):
                 "of all digits; solver='qr' was used instead. Drop or combine features that repeat each other.",
                 stacklevel=3,
             )
-        R = triangle(blocks())
-        return solve_triangle(R[:d, :d], R[:d, d:], len(X))
+        Rz = triangle(blocks(), d)
+        return solve_triangle(Rz[:, :d], Rz[:, d:], len(X))
 
     def _validate_parameters(self) -> None:  # practice: keep
         validate_choice(self.fit_intercept, "fit_intercept", (True, False))
@@ -826,7 +846,7 @@ def _compare_coefficients(comparison: Comparison, X: Any, y: Any, weight: Any) -
         descent = options.get("solver") == "gradient_descent"
         tolerance = 1e-6 if descent else 1e-8
         reason = (
-            "stops at a gradient of 1e-10, which the smallest eigenvalue (0.008) amplifies, in unit columns"
+            "stops at a gradient of 1e-10 of its start, which 1/λ of the smallest eigenvalue, 0.008, amplifies"
             if descent
             else "closed form: rounding times the condition number"
         )

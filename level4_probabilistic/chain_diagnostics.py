@@ -74,19 +74,20 @@ def rank_normalize(draws: Float[np.ndarray, "chains n d"]) -> Float[np.ndarray, 
 # %% [markdown]
 # ## $\hat R$: the chains against each other
 #
-# With $M$ (split) chains of $N$ draws, let $W$ be the mean of the chains' variances and $B/N$ the
-# variance of their means. Both estimate something about the posterior variance: $W$ too little, as long as no chain has
-# seen all of it; $\hat V = \frac{N-1}{N} W + \frac{B}{N}$ too much, as long as the starts were dispersed. Their ratio
+# With $M$ (split) chains of $N$ draws, let $W$ be the mean of the chains' variances and $B/N$ the variance
+# of their means. Both estimate something about the posterior variance: $W$ too little, as long as no chain
+# has seen all of it; $\hat V = \frac{N-1}{N} W + \frac{B}{N}$ too much, as long as the starts were
+# dispersed. Their ratio
 #
 # $$\hat R = \sqrt{\hat V / W}$$
 #
 # falls to 1 when the chains have mixed. It is computed on the rank-normalized draws, which sees chains at
-# different places, and on their rank-normalized distance from the median, which sees chains of different width;
-# the larger counts. Above 1.01, do not use the draws.
+# different places, and on their rank-normalized distance from the median, which sees chains of different
+# width; the larger counts. Above 1.01, do not use the draws.
 
 
 # %%
-def _rhat_of_chains(chains: Float[np.ndarray, "m n d"]) -> Float[np.ndarray, "d"]:
+def _rhat_of_chains(chains: Float[np.ndarray, "m n d"]) -> Float[np.ndarray, " d"]:
     n = chains.shape[1]
     within = chains.var(axis=1, ddof=1).mean(axis=0)  # W, (d,)
     within[np.all(chains == chains[:, :1], axis=(0, 1))] = 0.0  # chains that stand still: no rounding dust
@@ -124,22 +125,24 @@ def rhat(draws: np.ndarray) -> float | np.ndarray:
 # %% [markdown]
 # ## Effective sample size: how many independent draws would know as much?
 #
-# The mean of $S = MN$ correlated draws has variance $\sigma^2 \tau / S$ with $\tau = 1 + 2\sum_{t\ge1}\rho_t$,
-# so it knows as much as $S/\tau$ independent ones. The autocorrelations are estimated from all chains
-# together,
+# The mean of $S = MN$ correlated draws has variance $\sigma^2 \tau / S$ with $\tau = 1 +
+# 2\sum_{t\ge1}\rho_t$, so it knows as much as $S/\tau$ independent ones. The autocorrelations are estimated
+# from all chains together,
 #
 # $$\hat\rho_t = 1 - \frac{W - \frac1M\sum_m \hat c_{m,t}}{\hat V},$$
 #
-# where $\hat c_{m,t}$ is chain $m$'s autocovariance at lag $t$, by FFT: chains that disagree have $\hat V > W$, hence a high $\hat\rho_t$, hence few
-# effective draws. Far lags are noise, and summing noise diverges. For a reversible chain the sums of
-# neighbors $P_k = \rho_{2k} + \rho_{2k+1}$ are positive and falling (Geyer 1992), so the sum stops at the first $P_K \le 0$,
-# and each $P_k$ is replaced by the smallest so far:
+# where $\hat c_{m,t}$ is chain $m$'s autocovariance at lag $t$, by FFT: chains that disagree have $\hat V >
+# W$, hence a high $\hat\rho_t$, hence few effective draws. Far lags are noise, and summing noise diverges.
+# For a reversible chain the sums of neighbors $P_k = \rho_{2k} + \rho_{2k+1}$ are positive and falling
+# (Geyer 1992), so the sum stops at the first $P_K \le 0$, and each $P_k$ is replaced by the smallest so
+# far:
 #
 # $$\hat\tau = -1 + 2 \sum_{k<K} \min_{j\le k} P_j + \hat\rho_{2K}^{+} ,$$
 #
-# where the last term, the first of the pair that was dropped, lowers the bias on chains that alternate. $\hat\tau$ is not allowed below
-# $1/\log_{10} S$: luck alone can promise more draws than that. *Bulk* is this on the rank-normalized draws,
-# *tail* the smaller of the indicators $x \le q_{5\,\%}$ and $x \le q_{95\,\%}$, *mean* on the draws themselves.
+# where the last term, the first of the pair that was dropped, lowers the bias on chains that alternate.
+# $\hat\tau$ is not allowed below $1/\log_{10} S$: luck alone can promise more draws than that. *Bulk* is
+# this on the rank-normalized draws, *tail* the smaller of the indicators $x \le q_{5\,\%}$ and $x \le
+# q_{95\,\%}$, *mean* on the draws themselves.
 
 
 # %%
@@ -152,7 +155,7 @@ def autocovariance(chains: Float[np.ndarray, "m n d"]) -> Float[np.ndarray, "m n
     return np.fft.irfft(power, n=length, axis=1)[:, :n] / n
 
 
-def _effective_size(chains: Float[np.ndarray, "m n d"]) -> Float[np.ndarray, "d"]:
+def _effective_size(chains: Float[np.ndarray, "m n d"]) -> Float[np.ndarray, " d"]:
     m, n, d = chains.shape
     covariance = autocovariance(chains).mean(axis=0)  # (n, d)
     within = covariance[0] * n / (n - 1)
@@ -225,8 +228,8 @@ def effective_sample_size(draws: np.ndarray, kind: str = "bulk") -> float | np.n
 # %% [markdown]
 # ## Monte Carlo standard error: how far off may the estimate be?
 #
-# The mean of the draws misses the posterior mean by about $\mathrm{sd}/\sqrt{\mathrm{ESS}}$. The standard deviation is the root
-# of a mean, that of $(x-\bar x)^2$; its error follows by the delta method,
+# The mean of the draws misses the posterior mean by about $\mathrm{sd}/\sqrt{\mathrm{ESS}}$. The standard
+# deviation is the root of a mean, that of $(x-\bar x)^2$; its error follows by the delta method,
 # $\mathrm{Var}(\sqrt u) \approx \mathrm{Var}(u)/4u$.
 
 
@@ -262,7 +265,7 @@ def monte_carlo_standard_error(draws: np.ndarray, kind: str = "mean") -> float |
 # %%
 def _prepare(
     draws: np.ndarray, minimum_chains: int
-) -> tuple[Float[np.ndarray, "m n d"], tuple[int, ...], Bool[np.ndarray, "d"]]:
+) -> tuple[Float[np.ndarray, "m n d"], tuple[int, ...], Bool[np.ndarray, " d"]]:
     """Draws as (chains, draws, parameters), the shape of one draw, and which parameters can be judged."""
     draws = np.asarray(draws)
     if draws.dtype.kind not in "biuf":

@@ -14,59 +14,79 @@
 #
 # ## 1. Select
 #
-# **The question.** A posterior is known up to a constant, $p(x) \propto e^{\ell(x)}$. How do we get its means, spreads and quantiles, when the
-# integrals have no closed form and the dimension is too high for a grid?
+# **The question.** A posterior is known up to a constant, $p(x) \propto e^{\ell(x)}$. How do we get its
+# means, spreads and quantiles, when the integrals have no closed form and the dimension is too high for a
+# grid?
 #
-# **The answer.** Walk. Build a Markov chain whose stationary distribution is $p$; its long-run averages are the integrals. Four ways to walk, each of which mends
-# the one before: Metropolis, Gibbs, Hamiltonian Monte Carlo (HMC), and the no-U-turn sampler (NUTS), which is what PyMC and Stan run when you press the button.
+# **The answer.** Walk. Build a Markov chain whose stationary distribution is $p$; its long-run averages are
+# the integrals. Four ways to walk, each of which mends the one before: Metropolis, Gibbs, Hamiltonian Monte
+# Carlo (HMC), and the no-U-turn sampler (NUTS), which is what PyMC and Stan run when you press the button.
 #
-# **Builds on** Monte Carlo and probability distributions (Level 1). The diagnostics stand in `chain_diagnostics`, the warm-up in `sampler_adaptation`, the two posteriors that
-# we try everything on in `regression_and_schools`.
+# **Builds on** Monte Carlo and probability distributions (Level 1). The diagnostics stand in
+# `chain_diagnostics`, the warm-up in `sampler_adaptation`, the two posteriors that we try everything on in
+# `regression_and_schools`.
 #
 # **Mirrors** PyMC's NUTS and ArviZ's `rhat` and `ess`.
 #
-# **Sources.** Metropolis et al. (1953); Geman and Geman (1984); Duane et al. (1987); Neal (2011); Hoffman and Gelman (2014); Betancourt (2017); Vehtari et al. (2021).
+# **Sources.** Metropolis et al. (1953); Geman and Geman (1984); Duane et al. (1987); Neal (2011); Hoffman
+# and Gelman (2014); Betancourt (2017); Vehtari et al. (2021).
 
 # %% [markdown]
 # ## 2. Derive
 #
-# **Stationarity by balance.** Let $T(x \to x')$ be the transition. If $p(x)\,T(x \to x') = p(x')\,T(x' \to x)$ for every pair (*detailed balance*), then integrating over $x$ gives
-# $\int p(x)\,T(x \to x')\,dx = p(x')$: the chain leaves $p$ as it is. If it can also reach everywhere, its averages converge to those of $p$.
+# **Stationarity by balance.** Let $T(x \to x')$ be the transition. If $p(x)\,T(x \to x') = p(x')\,T(x' \to
+# x)$ for every pair (*detailed balance*), then integrating over $x$ gives $\int p(x)\,T(x \to x')\,dx =
+# p(x')$: the chain leaves $p$ as it is. If it can also reach everywhere, its averages converge to those of
+# $p$.
 #
 # **Metropolis.** Propose $x'$ from a symmetric $q(x' \mid x) = q(x \mid x')$ and accept with probability
 #
 # $$\alpha(x, x') = \min\big(1,\; p(x')/p(x)\big).$$
 #
-# Then $p(x)\,q\,\alpha = q \min(p(x), p(x'))$, which is symmetric in $x$ and $x'$: balance holds. The unknown constant cancels.
-# A random walk of step $\sigma$ in $d$ dimensions needs $\sigma \propto 1/\sqrt d$ to be accepted at all, so crossing a distance of 1 takes of the order of $d$ steps.
+# Then $p(x)\,q\,\alpha = q \min(p(x), p(x'))$, which is symmetric in $x$ and $x'$: balance holds. The
+# unknown constant cancels. A random walk of step $\sigma$ in $d$ dimensions needs $\sigma \propto 1/\sqrt
+# d$ to be accepted at all, so crossing a distance of 1 takes of the order of $d$ steps.
 #
-# **Gibbs.** Draw each block of coordinates from its conditional distribution given the others. It is a Metropolis step that is always accepted; it needs the conditionals.
+# **Gibbs.** Draw each block of coordinates from its conditional distribution given the others. It is a
+# Metropolis step that is always accepted; it needs the conditionals.
 #
-# **Hamiltonian Monte Carlo.** Stop walking at random: roll. Give the point a momentum $p \sim N(0, M)$ and let both move by Hamilton's equations for the energy $H = -\ell(x) + \frac12 p^\top M^{-1} p$,
+# **Hamiltonian Monte Carlo.** Stop walking at random: roll. Give the point a momentum $p \sim N(0, M)$ and
+# let both move by Hamilton's equations for the energy $H = -\ell(x) + \frac12 p^\top M^{-1} p$,
 #
 # $$\dot x = M^{-1}p, \qquad \dot p = \nabla\ell(x).$$
 #
-# The flow keeps $H$, keeps volume, and runs backwards when $p$ is reversed; so a proposal as far away as we like would be accepted for sure. A computer makes steps. The *leapfrog* keeps volume and
-# reverses exactly, and misses $H$ by only $O(\varepsilon^2)$; the acceptance probability $\min(1, e^{H - H'})$ pays for the miss.
+# The flow keeps $H$, keeps volume, and runs backwards when $p$ is reversed; so a proposal as far away as we
+# like would be accepted for sure. A computer makes steps. The *leapfrog* keeps volume and reverses exactly,
+# and misses $H$ by only $O(\varepsilon^2)$; the acceptance probability $\min(1, e^{H - H'})$ pays for the
+# miss.
 #
-# We measure coordinates in units $s_i$ (the square root of the inverse metric, $M^{-1} = \mathrm{diag}(s^2)$) and momenta in $1/s_i$. Then $p \sim N(0, I)$ and
+# We measure coordinates in units $s_i$ (the square root of the inverse metric, $M^{-1} =
+# \mathrm{diag}(s^2)$) and momenta in $1/s_i$. Then $p \sim N(0, I)$ and
 #
 # $$p \leftarrow p + \tfrac{\varepsilon}{2}\, s\,\nabla\ell(x), \qquad x \leftarrow x + \varepsilon\, s\, p, \qquad p \leftarrow p + \tfrac{\varepsilon}{2}\, s\,\nabla\ell(x).$$
 #
-# How long to roll? For a Gaussian in its own units, $x$ after time $t$ is $x_0\cos t + p_0 \sin t$: too short is a random walk, $t = 2\pi$ is back where it began. With $t$ uniform on
-# $(0, \pi)$ the correlation of neighboring draws averages to $\frac1\pi\int_0^\pi \cos t\,dt = 0$; that is our `hmc`.
+# How long to roll? For a Gaussian in its own units, $x$ after time $t$ is $x_0\cos t + p_0 \sin t$: too
+# short is a random walk, $t = 2\pi$ is back where it began. With $t$ uniform on $(0, \pi)$ the correlation
+# of neighboring draws averages to $\frac1\pi\int_0^\pi \cos t\,dt = 0$; that is our `hmc`.
 #
-# **No U-turn.** NUTS asks the trajectory itself. It doubles it, forwards or backwards by a fair coin, until it turns around, and then picks one of its points with probability proportional to $e^{-H}$.
-# Three facts make this leave $p$ as it is: (1) from each point of a finished trajectory the same trajectory would have been built with the same probability ($2^{-\text{depth}}$), provided
-# no part that the doubling could have begun from had turned already, which is why every sub-tree is checked; (2) the new half's point replaces the old one with probability
-# $\min(1, w_{\text{new}}/w_{\text{old}})$, $w = \sum e^{-H}$, which keeps the weighted choice and favors the far half; (3) a trajectory whose new half turned inside is left as it was before the doubling.
+# **No U-turn.** NUTS asks the trajectory itself. It doubles it, forwards or backwards by a fair coin, until
+# it turns around, and then picks one of its points with probability proportional to $e^{-H}$. Three facts
+# make this leave $p$ as it is: (1) from each point of a finished trajectory the same trajectory would have
+# been built with the same probability ($2^{-\text{depth}}$), provided no part that the doubling could have
+# begun from had turned already, which is why every sub-tree is checked; (2) the new half's point replaces
+# the old one with probability $\min(1, w_{\text{new}}/w_{\text{old}})$, $w = \sum e^{-H}$, which keeps the
+# weighted choice and favors the far half; (3) a trajectory whose new half turned inside is left as it was
+# before the doubling.
 #
-# *When has it turned?* With $\rho = \sum p$ over the points of a stretch (in our units, the way from end to end), the stretch still grows at both ends as long as
-# $p_{\text{first}}\cdot\rho > 0$ and $p_{\text{last}}\cdot\rho > 0$ (Betancourt 2017). Two half-turns of equal halves can hide from this, so the same is asked of the left half plus the first point
-# of the right one, and of the right half plus the last point of the left one (Stan's extra checks).
+# *When has it turned?* With $\rho = \sum p$ over the points of a stretch (in our units, the way from end to
+# end), the stretch still grows at both ends as long as $p_{\text{first}}\cdot\rho > 0$ and
+# $p_{\text{last}}\cdot\rho > 0$ (Betancourt 2017). Two half-turns of equal halves can hide from this, so
+# the same is asked of the left half plus the first point of the right one, and of the right half plus the
+# last point of the left one (Stan's extra checks).
 #
-# **Cost.** Each leapfrog step costs one gradient, $O(d)$ memory; in $d$ dimensions of equal scale, Metropolis needs $O(d)$ evaluations an effective draw, HMC $O(d^{1/4})$ (Beskos et al. 2013).
-# A doubling of depth $j$ keeps its $2^j$ points: NUTS needs memory for $4 \cdot 2^j d$ numbers a chain.
+# **Cost.** Each leapfrog step costs one gradient, $O(d)$ memory; in $d$ dimensions of equal scale,
+# Metropolis needs $O(d)$ evaluations an effective draw, HMC $O(d^{1/4})$ (Beskos et al. 2013). A doubling
+# of depth $j$ keeps its $2^j$ points: NUTS needs memory for $4 \cdot 2^j d$ numbers a chain.
 
 # %% [markdown]
 # ## 3. Implement
@@ -121,129 +141,6 @@ DIVERGENCE = 1000.0
 """An energy error above this means that the integrator has lost the trajectory (Stan's threshold)."""
 
 
-@dataclass(frozen=True)
-class SamplerResult:
-    """Draws of all chains, and how the sampling went. Warm-up is counted in `n_evaluations` only.
-
-    Attributes:
-        draws: (chains, draws, dim).
-        acceptance: mean acceptance probability (1 for Gibbs; for NUTS over all points of the trajectories).
-        n_divergences: draws whose trajectory was lost (HMC and NUTS).
-        step_size: of the proposal or of the integrator, after warm-up; NaN for Gibbs.
-        inverse_metric: (dim,), the squares of the units that HMC and NUTS measured the coordinates in.
-        diverging: (chains, draws), which draws those were.
-        tree_depth: (chains, draws), how often NUTS doubled; zeros elsewhere.
-        n_evaluations: gradients (HMC, NUTS), densities (Metropolis) or conditionals (Gibbs), over all chains.
-    """
-
-    draws: Float[np.ndarray, "chains draws dim"]
-    acceptance: float
-    n_divergences: int
-    step_size: float | np.ndarray
-    inverse_metric: Float[np.ndarray, " dim"]
-    diverging: Bool[np.ndarray, "chains draws"] = field(repr=False)
-    tree_depth: Int[np.ndarray, "chains draws"] = field(repr=False)
-    n_evaluations: int = 0
-
-
-# %% [markdown]
-# The target, as the samplers see it: rows in, rows out. A density that takes one point is called row by row; with `vectorized=True` it takes all rows at once.
-
-
-# %%
-class Target:
-    """Log density and gradient of many points at once; counts the evaluations."""
-
-    def __init__(self, logpdf: Callable, gradient: Callable | None, vectorized: bool):  # practice: keep
-        for name, function in (("logpdf", logpdf), ("gradient", gradient)):
-            if not callable(function) and not (name == "gradient" and function is None):
-                raise TypeError(f"{name} must be a function of a point, got {type(function).__name__}.")
-        self._logpdf, self._gradient, self.vectorized = logpdf, gradient, vectorized
-        self.n_densities = self.n_gradients = 0
-
-    def log_density(self, position, rows=None):  # practice: keep
-        """(k,) log densities. Rows left out are not evaluated and get −∞."""
-        self.n_densities += len(position) if rows is None else len(rows)
-        if self.vectorized and rows is None:
-            return self._logpdf(position)
-        values = np.full(len(position), -np.inf)
-        if self.vectorized:
-            values[rows] = self._logpdf(position[rows])
-        else:
-            for row in range(len(position)) if rows is None else rows:
-                values[row] = self._logpdf(position[row])
-        return values
-
-    def gradient(self, position, rows=None):  # practice: keep
-        """(k, dim) gradients; rows left out get zeros."""
-        self.n_gradients += len(position) if rows is None else len(rows)
-        if self.vectorized and rows is None:
-            return self._gradient(position)
-        values = np.zeros(position.shape)
-        if self.vectorized:
-            values[rows] = self._gradient(position[rows])
-        else:
-            for row in range(len(position)) if rows is None else rows:
-                values[row] = self._gradient(position[row])
-        return values
-
-    def start(self, position):  # practice: keep
-        """The state at the starting points, after asking whether the functions keep their contract there."""
-        chains, dim = position.shape
-        how = "" if self.vectorized else " (for functions of many points say vectorized=True)"
-        values = np.asarray(self._logpdf(position if self.vectorized else position[0]))
-        wanted = (chains,) if self.vectorized else ()
-        if values.shape != wanted or values.dtype.kind not in "biuf":
-            raise ValueError(
-                f"logpdf must return {'an array of shape ' + str(wanted) if wanted else 'one number'}, got "
-                f"{values.dtype} of shape {values.shape}{how}."
-            )
-        density = self.log_density(position)
-        if not np.isfinite(density).all():
-            row = int(np.flatnonzero(~np.isfinite(density))[0])
-            raise ValueError(
-                f"logpdf is not finite at the start of chain {row}: it is {density[row]} at "
-                f"x0 = {position[row]}. Start where the density is positive."
-            )
-        if self._gradient is None:
-            return State(position, density, np.zeros((chains, 0)))
-        slope = np.asarray(self._gradient(position if self.vectorized else position[0]), float)
-        wanted = (chains, dim) if self.vectorized else (dim,)
-        if slope.shape != wanted:
-            raise ValueError(f"gradient must return an array of shape {wanted}, got {slope.shape}{how}.")
-        slope = self.gradient(position)
-        if not np.isfinite(slope).all():
-            raise ValueError(f"gradient is not finite at x0 = {position[~np.isfinite(slope).all(1)][0]}.")
-        return State(position, density, slope)
-
-
-class State(NamedTuple):
-    """Where the chains are, with what was already computed there."""
-
-    position: np.ndarray  # (chains, dim)
-    log_density: np.ndarray  # (chains,)
-    gradient: np.ndarray  # (chains, dim)
-
-
-def _prepare(x0, n_draws, n_warmup, n_chains, rng):  # practice: keep
-    """Validated starting points (chains, dim), counts and generator."""
-    n_draws = validate_number(n_draws, "n_draws", minimum=1, integer=True)
-    n_warmup = validate_number(n_warmup, "n_warmup", minimum=0, integer=True)
-    n_chains = validate_number(n_chains, "n_chains", minimum=1, integer=True)
-    position = np.array(x0, dtype=float)
-    if position.ndim == 0:
-        position = position[None]
-    if position.ndim == 1:
-        position = np.tile(position, (n_chains, 1))
-    if position.ndim != 2 or len(position) != n_chains or position.shape[1] == 0:
-        raise ValueError(
-            f"x0 must have shape (dim,) or (n_chains, dim) with n_chains = {n_chains}, got {np.shape(x0)}."
-        )
-    if not np.isfinite(position).all():
-        raise ValueError(f"x0 must be finite, got {np.asarray(x0)}.")
-    return position, n_draws, n_warmup, random_generator(rng)
-
-
 # %% [markdown]
 # ### Metropolis: $x' = x + \sigma\,\xi$, accepted with probability $\min(1, p(x')/p(x))$
 
@@ -276,7 +173,7 @@ def metropolis(
 
     One evaluation a draw and chain.
     """
-    position, n_draws, n_warmup, rng = _prepare(x0, n_draws, n_warmup, n_chains, rng)
+    position, n_draws, n_warmup, rng = prepare(x0, n_draws, n_warmup, n_chains, rng)
     step = np.asarray(step_size, float)
     if step.shape not in ((), position.shape[1:]) or not (np.isfinite(step).all() and (step > 0).all()):
         raise ValueError(
@@ -291,7 +188,7 @@ def metropolis(
         if iteration >= 0:
             draws[iteration] = state.position
             accepted += probability.mean()
-    return _result(draws, accepted / n_draws, step[()], target.n_densities)
+    return make_result(draws, accepted / n_draws, step[()], target.n_densities)
 
 
 def metropolis_step(target: Target, state: State, step, rng) -> tuple[State, np.ndarray]:
@@ -302,32 +199,7 @@ def metropolis_step(target: Target, state: State, step, rng) -> tuple[State, np.
     log_ratio = np.minimum(0.0, density - state.log_density)
     log_ratio[np.isnan(log_ratio)] = -np.inf
     accept = -rng.standard_exponential(len(density)) < log_ratio
-    return _choose(accept, State(proposal, density, state.gradient), state), np.exp(log_ratio)
-
-
-def _choose(accept, new: State, old: State) -> State:  # practice: keep
-    """The new state where accepted, the old one elsewhere."""
-    return State(
-        np.where(accept[:, None], new.position, old.position),
-        np.where(accept, new.log_density, old.log_density),
-        np.where(accept[:, None], new.gradient, old.gradient),
-    )
-
-
-def _result(draws, acceptance, step_size, n_evaluations, **details) -> SamplerResult:  # practice: keep
-    """Draws as (chains, draws, dim) with everything that the sampler has not got left at its neutral value."""
-    shape, dim = (draws.shape[1], draws.shape[0]), draws.shape[2]
-    details.setdefault("inverse_metric", np.ones(dim))
-    details.setdefault("diverging", np.zeros(shape, bool))
-    details.setdefault("tree_depth", np.zeros(shape, int))
-    return SamplerResult(
-        draws=np.ascontiguousarray(draws.swapaxes(0, 1)),
-        acceptance=float(acceptance),
-        n_divergences=int(details["diverging"].sum()),
-        step_size=step_size,
-        n_evaluations=n_evaluations,
-        **details,
-    )
+    return choose(accept, State(proposal, density, state.gradient), state), np.exp(log_ratio)
 
 
 # %% [markdown]
@@ -359,7 +231,7 @@ def gibbs(
 
     A draw is one sweep through all blocks.
     """
-    position, n_draws, n_warmup, rng = _prepare(x0, n_draws, n_warmup, n_chains, rng)
+    position, n_draws, n_warmup, rng = prepare(x0, n_draws, n_warmup, n_chains, rng)
     dim = position.shape[1]
     blocks = [np.atleast_1d(block) for block in (range(len(conditionals)) if blocks is None else blocks)]
     if len(blocks) != len(conditionals) or not np.array_equal(
@@ -376,7 +248,7 @@ def gibbs(
         if iteration >= 0:
             draws[iteration] = position
     sweeps = (n_warmup + n_draws) * n_chains
-    return _result(draws, 1.0, float("nan"), sweeps * len(conditionals))
+    return make_result(draws, 1.0, float("nan"), sweeps * len(conditionals))
 
 
 def gibbs_sweep(conditionals, blocks, x: Float[np.ndarray, " dim"], rng) -> None:
@@ -388,7 +260,8 @@ def gibbs_sweep(conditionals, blocks, x: Float[np.ndarray, " dim"], rng) -> None
 # %% [markdown]
 # ### Hamiltonian dynamics: the leapfrog
 #
-# `kick` is $\frac\varepsilon2 s$ and `drift` is $\varepsilon s$; a negative $\varepsilon$ runs backwards in time.
+# `kick` is $\frac\varepsilon2 s$ and `drift` is $\varepsilon s$; a negative $\varepsilon$ runs backwards in
+# time.
 
 
 # %%
@@ -417,7 +290,7 @@ def hmc_step(target: Target, state: State, step_size: float, scale, n_steps: int
         log_ratio = energy - np.vecdot(momentum, momentum) / 2 + density
     log_ratio = np.where(np.isnan(log_ratio), -np.inf, log_ratio)
     accept = -rng.standard_exponential(len(density)) < log_ratio
-    new = _choose(accept, State(position, density, gradient), state)
+    new = choose(accept, State(position, density, gradient), state)
     return new, np.exp(np.minimum(log_ratio, 0.0)), log_ratio < -DIVERGENCE
 
 
@@ -428,7 +301,8 @@ def hmc_step(target: Target, state: State, step_size: float, scale, n_steps: int
 #
 # $$p_{\text{first}}\cdot\rho \le 0 \;\text{ or }\; p_{\text{last}}\cdot\rho \le 0, \qquad \rho = \rho_L + \rho_R,$$
 #
-# and the same for (left part, first point of the right) and for (last point of the left, right part). The order of the two ends does not matter, so both directions of time are served.
+# and the same for (left part, first point of the right) and for (last point of the left, right part). The
+# order of the two ends does not matter, so both directions of time are served.
 
 
 # %%
@@ -448,9 +322,11 @@ def join_is_turning(first, last_of_left, first_of_right, last, left_sum, right_s
 # %% [markdown]
 # ### NUTS: one doubling
 #
-# A sub-tree of $2^j$ leaves is a row of leapfrog steps. Its sub-trees are its aligned blocks of 2, 4, 8, … leaves; each is checked as soon as its last leaf stands, so that
-# a chain that turned stops early. The sums $\rho$ of all blocks are differences of running sums. At the end one leaf is drawn with probability proportional to its weight $e^{H_0 - H}$:
-# add Gumbel noise to the log weights and take the largest, which draws from $\mathrm{softmax}$ without normalizing.
+# A sub-tree of $2^j$ leaves is a row of leapfrog steps. Its sub-trees are its aligned blocks of 2, 4, 8, …
+# leaves; each is checked as soon as its last leaf stands, so that a chain that turned stops early. The sums
+# $\rho$ of all blocks are differences of running sums. At the end one leaf is drawn with probability
+# proportional to its weight $e^{H_0 - H}$: add Gumbel noise to the log weights and take the largest, which
+# draws from $\mathrm{softmax}$ without normalizing.
 
 
 # %%
@@ -530,9 +406,11 @@ def grow_subtree(target: Target, state: State, momentum, energy, kick, drift, n_
 # %% [markdown]
 # ### NUTS: one draw
 #
-# The trajectory is known by its two ends (side 0 in the past, side 1 in the future), its momentum sum $\rho$, its weight $w$, and the point that it would give away. Each doubling:
+# The trajectory is known by its two ends (side 0 in the past, side 1 in the future), its momentum sum
+# $\rho$, its weight $w$, and the point that it would give away. Each doubling:
 #
-# 1. a coin chooses the side to grow from; 2. the new half is grown; 3. unless it turned inside or was lost, its point replaces ours with probability $\min(1, w_{\text{new}}/w_{\text{old}})$;
+# 1. a coin chooses the side to grow from; 2. the new half is grown; 3. unless it turned inside or was lost,
+#    its point replaces ours with probability $\min(1, w_{\text{new}}/w_{\text{old}})$;
 # 4. the ends are joined, and the chain goes on unless the whole has turned.
 
 
@@ -584,99 +462,11 @@ def nuts_step(target: Target, state: State, step_size: float, scale, max_tree_de
 # %% [markdown]
 # ### Warm-up, and the two samplers
 #
-# The first step size is a guess: double or halve until one leapfrog step is accepted about as often as it should be. Then dual averaging and the windows of `sampler_adaptation` take over.
+# The first step size is a guess: double or halve until one leapfrog step is accepted about as often as it
+# should be. Then dual averaging and the windows of `sampler_adaptation` take over.
 
 
 # %%
-def reasonable_step_size(target: Target, state: State, scale, rng, step_size: float = 1.0) -> float:
-    """Double or halve until the mean acceptance of one leapfrog step crosses 0.8 (Hoffman and Gelman 2014)."""
-
-    def accepts(step_size):
-        momentum = rng.standard_normal(state.position.shape)
-        energy = np.vecdot(momentum, momentum) / 2 - state.log_density
-        new, momentum = leapfrog(target, state, momentum, step_size / 2 * scale, step_size * scale)
-        log_ratio = energy - np.vecdot(momentum, momentum) / 2 + new.log_density
-        return np.nan_to_num(np.exp(np.minimum(log_ratio, 0.0))).mean() > 0.8
-
-    with np.errstate(all="ignore"):
-        factor = 2.0 if accepts(step_size) else 0.5
-        while accepts(step_size) == (factor > 1):
-            step_size *= factor
-            if not 1e-12 < step_size < 1e12:
-                raise ValueError(
-                    f"no step size works at x0: {step_size:.0e} is still "
-                    + (
-                        "accepted, so logpdf is flat and the posterior improper."
-                        if factor > 1
-                        else "rejected; "
-                        "does gradient belong to logpdf? shared.gradients.check_gradient tells."
-                    )
-                )
-    return step_size
-
-
-def _run(step, target, x0, n_draws, n_warmup, n_chains, target_accept, step_size, rng):  # practice: keep
-    """Warm up and draw with `step(state, step_size, scale) -> (state, acceptance, diverging, depth, saturated)`."""
-    validate_number(target_accept, "target_accept", minimum=0, maximum=1, exclusive=True)
-    if step_size is not None:
-        validate_number(step_size, "step_size", minimum=0, exclusive=True)
-    state = target.start(x0)
-    scale = np.ones(x0.shape[1])
-    if step_size is None:
-        step_size = reasonable_step_size(target, state, scale, rng)
-    averaging = DualAveraging(step_size, target_accept)
-    first, ends = adaptation_windows(n_warmup)
-    window: list[np.ndarray] = []
-    for iteration in range(n_warmup):
-        state, acceptance, *_ = step(state, step_size, scale)
-        step_size = averaging.update(float(acceptance.mean()))
-        if ends and first <= iteration < ends[-1]:
-            window.append(state.position)
-        if iteration + 1 in ends:
-            scale = np.sqrt(shrunken_variance(np.stack(window)))
-            window = []
-            step_size = reasonable_step_size(target, state, scale, rng, step_size)
-            averaging.restart(step_size)
-    if n_warmup:
-        step_size = averaging.average
-    draws = np.empty((n_draws, *x0.shape))
-    records = []
-    for iteration in range(n_draws):
-        state, *record = step(state, step_size, scale)
-        draws[iteration] = state.position
-        records.append(record)
-    acceptance, diverging, depth, saturated = (np.stack(part, axis=1) for part in zip(*records, strict=True))
-    _warn(int(diverging.sum()), int(saturated.sum()), diverging.size, target_accept)
-    return _result(
-        draws,
-        acceptance.mean(),
-        float(step_size),
-        target.n_gradients,
-        inverse_metric=scale**2,
-        diverging=diverging,
-        tree_depth=depth,
-    )
-
-
-def _warn(n_divergences, n_saturated, n_draws, target_accept):  # practice: keep
-    """Say what went wrong, and what helps."""
-    if n_divergences:
-        warnings.warn(
-            f"{n_divergences} of {n_draws} draws diverged: the integrator lost the trajectory where the density bends "
-            "sharply, and the draws leave that region out. Raise target_accept (now "
-            f"{target_accept}), or reparameterize (a hierarchical scale wants the non-centered form).",
-            UserWarning,
-            stacklevel=4,
-        )
-    if n_saturated:
-        warnings.warn(
-            f"{n_saturated} of {n_draws} draws reached max_tree_depth before the trajectory turned: the draws are right "
-            "but dear. Rescale or decorrelate the parameters, or raise max_tree_depth.",
-            UserWarning,
-            stacklevel=4,
-        )
-
-
 # %%
 def hmc(
     logpdf: Callable,
@@ -711,7 +501,7 @@ def hmc(
 
     Warns with the remedy where trajectories diverge. About path_length/(2 step_size) gradients a draw.
     """
-    position, n_draws, n_warmup, rng = _prepare(x0, n_draws, n_warmup, n_chains, rng)
+    position, n_draws, n_warmup, rng = prepare(x0, n_draws, n_warmup, n_chains, rng)
     validate_number(path_length, "path_length", minimum=0, exclusive=True)
     target = Target(logpdf, gradient, vectorized)
     none = np.zeros(n_chains, int)
@@ -757,7 +547,7 @@ def nuts(
     Warns with the remedy where trajectories diverge or reach `max_tree_depth`. Up to 2^max_tree_depth gradients a
     draw and chain; memory for as many points.
     """
-    position, n_draws, n_warmup, rng = _prepare(x0, n_draws, n_warmup, n_chains, rng)
+    position, n_draws, n_warmup, rng = prepare(x0, n_draws, n_warmup, n_chains, rng)
     validate_number(max_tree_depth, "max_tree_depth", minimum=1, maximum=20, integer=True)
     target = Target(logpdf, gradient, vectorized)
 
@@ -771,11 +561,15 @@ def nuts(
 # %% [markdown]
 # ## 4. Validate
 #
-# A posterior mean estimated from draws carries a Monte Carlo standard error (MCSE), so two correct samplers differ. They agree when they differ by no more than 3 times
-# the combined error, $\sqrt{\mathrm{MCSE}_1^2 + \mathrm{MCSE}_2^2}$. The seeds are fixed, not chosen. Of 42 such comparisons one in ten honest runs would still have one above 3 ($1 - 0.9973^{42} = 11\,\%$), so the rule, fixed in advance, is:
-# where one exceeds 3, both sides draw afresh, four times as much, once. A true difference doubles; chance does not repeat itself.
+# A posterior mean estimated from draws carries a Monte Carlo standard error (MCSE), so two correct samplers
+# differ. They agree when they differ by no more than 3 times the combined error, $\sqrt{\mathrm{MCSE}_1^2 +
+# \mathrm{MCSE}_2^2}$. The seeds are fixed, not chosen. Of 42 such comparisons one in ten honest runs would
+# still have one above 3 ($1 - 0.9973^{42} = 11\,\%$), so the rule, fixed in advance, is: where one exceeds
+# 3, both sides draw afresh, four times as much, once. A true difference doubles; chance does not repeat
+# itself.
 #
-# The regression's posterior is also known in closed form, so HMC, Gibbs and NUTS are held against the truth, too, at 4.5 standard errors (66 comparisons; one honest run in two thousand fails).
+# The regression's posterior is also known in closed form, so HMC, Gibbs and NUTS are held against the
+# truth, too, at 4.5 standard errors (66 comparisons; one honest run in two thousand fails).
 #
 # | | ours | PyMC 5 |
 # |---|---|---|
@@ -787,15 +581,6 @@ def nuts(
 
 
 # %%
-def standardized_diabetes(n_rows: int = 442) -> RegressionPosterior:  # practice: keep
-    """Posterior of the regression of disease progression on ten variables, all standardized (Efron et al. 2004)."""
-    from shared.datasets import load_diabetes
-
-    data = load_diabetes()
-    X, y = data.X[:n_rows], data.y[:n_rows]
-    return RegressionPosterior((X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std())
-
-
 def _draw(sampler, posterior, n_draws, seed, n_chains=16):  # practice: keep
     """Parameters drawn by a Hamiltonian sampler from dispersed starts, (chains, draws, parameters)."""
     rng = np.random.default_rng(seed)
@@ -814,88 +599,11 @@ def _draw(sampler, posterior, n_draws, seed, n_chains=16):  # practice: keep
     return posterior.parameters(result.draws)
 
 
-def _draw_gibbs(posterior: RegressionPosterior, n_draws, seed):  # practice: keep
-    """The regression by Gibbs: β given σ² is normal, σ² given β inverse gamma."""
-    from shared import linalg
-
-    root_inverse = linalg.inv(linalg.cholesky(posterior.A)).T  # L⁻ᵀ with A = L Lᵀ, so that Cov(L⁻ᵀξ) = A⁻¹
-    mean = linalg.solve(posterior.A, posterior.Xy)
-    shape = posterior.shape + (posterior.n + posterior.d) / 2
-
-    def draw_beta(x, rng):
-        return mean + np.sqrt(x[-1]) * (root_inverse @ rng.standard_normal(posterior.d))
-
-    def draw_variance(x, rng):
-        quadratic = posterior.yy + x[:-1] @ (posterior.A @ x[:-1] - 2 * posterior.Xy)
-        return (posterior.rate + quadratic / 2) / rng.standard_gamma(shape)
-
-    blocks = [np.arange(posterior.d), posterior.d]
-    return gibbs(
-        [draw_beta, draw_variance], np.ones(posterior.dim), n_draws, n_warmup=20, rng=seed, blocks=blocks
-    ).draws
-
-
 def _moments(draws):  # practice: keep
     """Posterior means and standard deviations with their Monte Carlo standard errors, each (2·parameters,)."""
     values = np.concatenate([draws.mean(axis=(0, 1)), draws.std(axis=(0, 1), ddof=1)])
     errors = [monte_carlo_standard_error(draws, kind) for kind in ("mean", "sd")]
     return values, np.concatenate(errors)
-
-
-def _pymc_model(posterior):  # practice: keep
-    """The same posterior written in PyMC, and the names of its parameters in our order."""
-    import pymc as pm
-
-    with pm.Model() as model:
-        if isinstance(posterior, EightSchools):
-            mu, tau = pm.Normal("mu", 0, 5), pm.HalfCauchy("tau", 5)
-            theta = pm.Deterministic("theta", mu + tau * pm.Normal("z", 0, 1, shape=8))
-            pm.Normal("y", theta, EIGHT_SCHOOLS["standard_error"], observed=EIGHT_SCHOOLS["effect"])
-            return model, ("mu", "tau", "theta")
-        variance = pm.InverseGamma("variance", posterior.shape, posterior.rate)
-        scale = pm.math.sqrt(variance)
-        beta = pm.Normal("beta", 0, scale / np.sqrt(posterior.precision), shape=posterior.d)
-        pm.Normal("y", pm.math.dot(posterior.X, beta), scale, observed=posterior.y)
-        return model, ("beta", "variance")
-
-
-@contextmanager
-def _quiet():  # practice: keep
-    """No log lines and no warnings about the installation from PyMC while it compiles and samples."""
-    logger = logging.getLogger("pymc")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def _pymc_draws(model, names, n_draws, n_tune, chains, seed, step=None):  # practice: keep
-    """Draws of PyMC's NUTS, (chains, draws, parameters), one chain after the other on one core."""
-    import pymc as pm
-    import pytensor
-
-    # Without a C compiler PyTensor would fall back to plain Python, ten times slower than Numba.
-    options = {} if pytensor.config.cxx else {"compile_kwargs": {"mode": "NUMBA"}}
-    if step is not None:
-        options = {"step": step}
-    with _quiet(), model:
-        trace = pm.sample(
-            n_draws,
-            tune=n_tune,
-            chains=chains,
-            cores=1,
-            random_seed=seed,
-            progressbar=False,
-            compute_convergence_checks=False,
-            return_inferencedata=False,
-            **options,
-        )
-    parts = [np.stack(trace.get_values(name, combine=False)) for name in names]
-    return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=2)
 
 
 # %%
@@ -957,39 +665,6 @@ def _compare_with_exact(comparison, posterior, nuts_draws):  # practice: keep
         )
 
 
-def _compare_with_arviz(comparison, draws):  # practice: keep
-    """R̂ and effective sample sizes on draws that are odd in number, tied, and not converged."""
-    with _quiet():
-        import arviz
-    rough = draws[:, :201, :4].copy()
-    rough[..., 1] = np.round(rough[..., 1])  # ties
-    rough[::2, :, 2] += 10  # chains that disagree
-    rough[..., 3] = np.cumsum(rough[..., 3], axis=1)  # chains that wander
-    for label, part in (("", draws), (", odd length, ties, no convergence", rough)):
-        columns = range(part.shape[2])
-        for name, ours, theirs in (
-            ("R-hat", rhat, arviz.rhat),
-            ("bulk ESS", effective_sample_size, arviz.ess),
-            (
-                "tail ESS",
-                lambda x: effective_sample_size(x, kind="tail"),
-                lambda x: arviz.ess(x, method="tail"),
-            ),
-        ):
-            a, b = comparison.run(
-                lambda: ours(part),  # noqa: B023
-                lambda: np.array([float(theirs(part[..., j])) for j in columns]),  # noqa: B023
-            )
-            comparison.compare(
-                name + label,
-                a,
-                b,
-                tolerance=1e-9,
-                measure="elementwise",
-                reason="the same estimator in another order of summation: rounding only",
-            )
-
-
 def benchmarks() -> list[Benchmark]:
     """Seconds per effective draw (the smallest over the parameters), warm-up included, compilation not."""
 
@@ -1030,15 +705,21 @@ def benchmarks() -> list[Benchmark]:
 # %% [markdown]
 # ## 5. Document
 #
-# **Use it** for posteriors with a gradient and up to some thousands of parameters: start four or more chains at dispersed points, look at `rhat` (below 1.01), both effective sample sizes (above 400), and `n_divergences` (none), and only then at the answer.
-# NUTS first; Gibbs where the conditionals are known and the blocks not too correlated; Metropolis for a handful of parameters without a gradient.
+# **Use it** for posteriors with a gradient and up to some thousands of parameters: start four or more
+# chains at dispersed points, look at `rhat` (below 1.01), both effective sample sizes (above 400), and
+# `n_divergences` (none), and only then at the answer. NUTS first; Gibbs where the conditionals are known
+# and the blocks not too correlated; Metropolis for a handful of parameters without a gradient.
 #
-# **Do not use it** where a closed form exists (the regression above has one), for discrete parameters (sum them out), or where only a rough answer to a huge model is needed (variational inference).
+# **Do not use it** where a closed form exists (the regression above has one), for discrete parameters (sum
+# them out), or where only a rough answer to a huge model is needed (variational inference).
 #
-# **How it breaks**: [a random walk pays for every dimension; two modes do not mix; one start hides the other mode; the funnel's neck](failure_modes/markov_chain_monte_carlo.py).
+# **How it breaks**: [a random walk pays for every dimension; two modes do not mix; one start hides the
+# other mode; the funnel's neck](failure_modes/markov_chain_monte_carlo.py).
 #
-# The example: eight schools report what a coaching program did for their pupils (Rubin 1981). Taken one by one, school A gained 28 points and school C lost 3. Taken together, the model learns how much schools differ at all ($\tau$), and
-# draws each estimate towards the common mean, those with the largest errors the most.
+# The example: eight schools report what a coaching program did for their pupils (Rubin 1981). Taken one by
+# one, school A gained 28 points and school C lost 3. Taken together, the model learns how much schools
+# differ at all ($\tau$), and draws each estimate towards the common mean, those with the largest errors the
+# most.
 
 
 # %%

@@ -12,13 +12,15 @@
 # %% [markdown]
 # # How a Hamiltonian sampler tunes itself
 #
-# A Hamiltonian sampler has two dials: the step size $\varepsilon$ of its integrator, and the metric, which is the unit
-# in which it measures each coordinate. Both are set during warm-up, whose draws are thrown away, and
-# then left alone: a chain that keeps adapting does not keep its target. `markov_chain_monte_carlo` uses these pieces.
+# A Hamiltonian sampler has two dials: the step size $\varepsilon$ of its integrator, and the metric, which
+# is the unit in which it measures each coordinate. Both are set during warm-up, whose draws are thrown
+# away, and then left alone: a chain that keeps adapting does not keep its target.
+# `markov_chain_monte_carlo` uses these pieces.
 #
-# Sources: Hoffman and Gelman (2014) for the step size; the Stan reference manual (Carpenter et al. 2017) for
-# the schedule of windows and the shrinkage. One thing differs from Stan: our chains move in step, so they **adapt together**. There
-# is one step size and one metric, learnt from the draws of all chains; four chains then learn a metric in a quarter of the time.
+# Sources: Hoffman and Gelman (2014) for the step size; the Stan reference manual (Carpenter et al. 2017)
+# for the schedule of windows and the shrinkage. One thing differs from Stan: our chains move in step, so
+# they **adapt together**. There is one step size and one metric, learnt from the draws of all chains; four
+# chains then learn a metric in a quarter of the time.
 
 # %%
 from __future__ import annotations
@@ -34,8 +36,9 @@ __all__ = ["DualAveraging", "adaptation_windows", "shrunken_variance"]
 # %% [markdown]
 # ## The step size, by dual averaging
 #
-# Too large a step is rejected, too small a step wastes gradients. We want the mean acceptance probability $\delta$
-# (0.8 by default). With $h_t = \delta - \alpha_t$, where $\alpha_t$ is the acceptance of step $t$, Nesterov's dual averaging moves
+# Too large a step is rejected, too small a step wastes gradients. We want the mean acceptance probability
+# $\delta$ (0.8 by default). With $h_t = \delta - \alpha_t$, where $\alpha_t$ is the acceptance of step $t$,
+# Nesterov's dual averaging moves
 #
 # $$\log\varepsilon_{t+1} = \mu - \frac{\sqrt t}{\gamma}\,\bar h_t, \qquad \bar h_t = \Big(1 - \frac1{t+t_0}\Big)\bar h_{t-1} + \frac{h_t}{t+t_0},$$
 #
@@ -43,7 +46,8 @@ __all__ = ["DualAveraging", "adaptation_windows", "shrunken_variance"]
 #
 # $$\log\bar\varepsilon_t = t^{-\kappa}\log\varepsilon_t + (1 - t^{-\kappa})\log\bar\varepsilon_{t-1}.$$
 #
-# $\mu = \log 10\varepsilon_0$ leans to large steps, which are the cheap ones to try; $\gamma = 0.05$, $t_0 = 10$, $\kappa = 0.75$.
+# $\mu = \log 10\varepsilon_0$ leans to large steps, which are the cheap ones to try; $\gamma = 0.05$, $t_0
+# = 10$, $\kappa = 0.75$.
 
 
 # %%
@@ -82,11 +86,13 @@ class DualAveraging:
 # %% [markdown]
 # ## The metric, in windows
 #
-# The best diagonal metric makes every coordinate's posterior standard deviation 1, so it is estimated by the draws' variance. Early draws mislead:
-# the chains are still walking in, in steps of the wrong shape. So warm-up is cut into a first stretch
-# (75 draws, step size only), windows of 25, 50, 100, … draws, each of which starts its estimate from nothing and ends by setting the metric, and
-# a last stretch (50 draws, step size only). A window that would leave less than its double behind takes the rest. With fewer than 150 draws of
-# warm-up the three stretches are 15, 75 and 10 per cent; with fewer than 20 only the step size is adapted.
+# The best diagonal metric makes every coordinate's posterior standard deviation 1, so it is estimated by
+# the draws' variance. Early draws mislead: the chains are still walking in, in steps of the wrong shape. So
+# warm-up is cut into a first stretch (75 draws, step size only), windows of 25, 50, 100, … draws, each of
+# which starts its estimate from nothing and ends by setting the metric, and a last stretch (50 draws, step
+# size only). A window that would leave less than its double behind takes the rest. With fewer than 150
+# draws of warm-up the three stretches are 15, 75 and 10 per cent; with fewer than 20 only the step size is
+# adapted.
 
 
 # %%
@@ -110,13 +116,14 @@ def adaptation_windows(n_warmup: int) -> tuple[int, list[int]]:
 
 
 # %% [markdown]
-# A window of $n$ draws in all knows the variance to a relative error of about $\sqrt{2/n}$ at best; it is shrunk a little towards a small number,
-# $\frac{n}{n+5}\hat\sigma^2 + \frac{5}{n+5}10^{-3}$, so that no coordinate is ever given no unit at all. The variance is taken within each chain and then averaged: chains
+# A window of $n$ draws in all knows the variance to a relative error of about $\sqrt{2/n}$ at best; it is
+# shrunk a little towards a small number, $\frac{n}{n+5}\hat\sigma^2 + \frac{5}{n+5}10^{-3}$, so that no
+# coordinate is ever given no unit at all. The variance is taken within each chain and then averaged: chains
 # that sit in different modes must not stretch the metric across the gap between them.
 
 
 # %%
-def shrunken_variance(window: Float[np.ndarray, "n chains dim"]) -> Float[np.ndarray, "dim"]:
+def shrunken_variance(window: Float[np.ndarray, "n chains dim"]) -> Float[np.ndarray, " dim"]:
     """Mean over chains of the within-chain variances of one window, shrunk as Stan does."""
     count = window.shape[0] * window.shape[1]
     variance = window.var(axis=0, ddof=1).mean(axis=0)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import html
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -214,14 +215,22 @@ def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceCon
     metrics.rows_waiting.set_function(lambda: batcher.rows_waiting)
     metrics.ready.set_function(lambda: 0.0 if batcher.draining else 1.0)
 
+    def stopped(worker: asyncio.Task) -> None:
+        """Nobody forms batches any more: better refuse than accept what will not be answered."""
+        batcher.draining = True
+        logging.getLogger("uvicorn.error").error("the batcher stopped", exc_info=worker.exception())
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.loop = asyncio.get_running_loop()
         worker = asyncio.create_task(batcher.run())
+        worker.add_done_callback(stopped)
         yield
         await batcher.drain()
+        worker.remove_done_callback(stopped)
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
+        batcher.worker.shutdown(wait=False)
 
     app = FastAPI(
         title="Ground Up: model serving", version="1", lifespan=lifespan, docs_url=None, redoc_url=None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,7 +60,7 @@ def fetch(url: str, payload: Any = None, *, body: bytes | None = None, patience:
 
 
 def open_loop(
-    url: str, payloads: Sequence[Any], times: Sequence[float], *, patience: float = 30.0
+    url: str, payloads: Sequence[Any], times: Iterable[float], *, patience: float = 30.0
 ) -> list[Answer]:
     """POST each payload at its time (seconds from now), each over its own connection; answers in order.
 

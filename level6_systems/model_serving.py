@@ -58,7 +58,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from level6_systems import client, measurements
-from level6_systems.onnx_export import Operation, UnsupportedOperation, export_onnx
+from level6_systems.onnx_export import UnsupportedOperation, export_onnx
 from level6_systems.service import (
     LiveService,
     OnnxPredictor,
@@ -187,8 +187,8 @@ __all__ = [
 
 # %%
 def operations_between(
-    operations: Sequence[Operation], source: Hashable, target: Hashable
-) -> tuple[list[Operation], set[Hashable]]:
+    operations: Sequence[Any], source: Hashable, target: Hashable
+) -> tuple[list[Any], set[Hashable]]:
     """Cut the computation of `target` from `source` out of a recorded list of operations.
 
     Args:

@@ -2,15 +2,15 @@
 
 | function | error at its default step | evaluations for d inputs | needs |
 |---|---|---|---|
-| `numerical_gradient` | about 1e-10, relative to the size of f and its derivatives | 2 d | f in real arithmetic |
-| `complex_step_gradient` | rounding, 1e-16 | d | f analytic, and written so that it takes complex numbers |
+| `numerical_gradient` | about 1e-10, relative to f and its derivatives | 2 d | f in real arithmetic |
+| `complex_step_gradient` | rounding, 1e-16 | d | f analytic, and able to take complex numbers |
 | `check_gradient` | that of `numerical_gradient` | 2 d | f and the gradient to be checked |
 
 Where the errors come from, with the constants, is derived in
 `level1_foundations/failure_modes/automatic_differentiation.py`.
 
-Sources: W. Squire and G. Trapp, Using complex variables to estimate derivatives of real functions, SIAM Review
-40 (1998); P. E. Gill, W. Murray and M. H. Wright, Practical Optimization (1981), section 4.6.
+Sources: W. Squire and G. Trapp, Using complex variables to estimate derivatives of real functions, SIAM
+Review 40 (1998); P. E. Gill, W. Murray and M. H. Wright, Practical Optimization (1981), section 4.6.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ CENTRAL_STEP = float(np.finfo(np.float64).eps ** (1 / 3))  # 6.06e-6
 COMPLEX_STEP = 1e-100
 
 
-def numerical_gradient(f: Callable[[np.ndarray], ArrayLike], x: ArrayLike, *, step: float | None = None) -> np.ndarray:
+def numerical_gradient(
+    f: Callable[[np.ndarray], ArrayLike], x: ArrayLike, *, step: float | None = None
+) -> np.ndarray:
     """Central differences $(f(x + h e_i) - f(x - h e_i)) / 2h$ for every entry of `x`, in float64.
 
     Args:
         f: takes an array of the shape of `x`, returns a number or an array.
         x: where. Any shape.
-        step: $h$, times max(1, |x_i|). By default $\\varepsilon^{1/3}$ = 6.1e-6, which balances the truncation error
-            $h^2 f''' / 6$ against the rounding error $\\varepsilon f / 2h$; both are then of the order of
-            $\\varepsilon^{2/3}$ = 4e-11 times the size of $f'''$ and $f$.
+        step: $h$, times max(1, |x_i|). By default $\\varepsilon^{1/3}$ = 6.1e-6, which balances the truncation
+            error $h^2 f''' / 6$ against the rounding error $\\varepsilon f / 2h$; both are then of the order
+            of $\\varepsilon^{2/3}$ = 4e-11 times the size of $f'''$ and $f$.
 
     Returns:
         An array of shape `f(x).shape + x.shape`: the gradient of a scalar function, the Jacobian of another.
@@ -55,7 +57,7 @@ def numerical_gradient(f: Callable[[np.ndarray], ArrayLike], x: ArrayLike, *, st
             moved = flat.copy()
             moved[i] = end
             values.append(np.asarray(f(moved.reshape(point.shape)), dtype=np.float64))
-        columns.append((values[0] - values[1]) / (ends[0] - ends[1]))  # the distance that was really gone
+        columns.append(np.asarray((values[0] - values[1]) / (ends[0] - ends[1])))  # the distance really gone
     return _assemble(columns, f, point)
 
 
@@ -64,9 +66,10 @@ def complex_step_gradient(
 ) -> np.ndarray:
     """$\\mathrm{Im} f(x + i h e_i) / h$ for every entry of `x`: no difference, hence nothing cancels.
 
-    By Taylor, $f(x + ih) = f(x) + ih f'(x) - h^2 f''(x)/2 - \\dots$, so the error is $h^2 f'''/6$, below rounding for the
-    default $h = 10^{-100}$. `f` must be analytic and must not break the complex plane: no `abs`, `max`, comparisons or
-    conjugate transposes. Where it does, the answer is wrong without a warning; check against `numerical_gradient`.
+    By Taylor, $f(x + ih) = f(x) + ih f'(x) - h^2 f''(x)/2 - \\dots$, so the error is $h^2 f'''/6$, below
+    rounding for the default $h = 10^{-100}$. `f` must be analytic and must not break the complex plane: no
+    `abs`, `max`, comparisons or conjugate transposes. Where it does, the answer can be wrong without a warning;
+    check against `numerical_gradient`.
 
     Args:
         f: takes a complex array of the shape of `x`, returns a number or an array.
@@ -90,8 +93,10 @@ def complex_step_gradient(
         moved[i] += 1j * step
         value = np.asarray(f(moved.reshape(point.shape)))
         if value.dtype.kind != "c":
-            raise TypeError("complex_step_gradient: f returned real numbers for complex input; it must be analytic.")
-        columns.append(value.imag / step)
+            raise TypeError(
+                "complex_step_gradient: f returned real numbers for complex input; it must be analytic."
+            )
+        columns.append(np.asarray(value.imag / step))
     return _assemble(columns, f, point)
 
 
@@ -102,9 +107,10 @@ def check_gradient(
     *,
     step: float | None = None,
 ) -> float:
-    """The largest deviation of `gradient` at `x` from central differences, relative to the largest entry of either.
+    """The largest deviation of `gradient` at `x` from central differences, relative to their largest entry.
 
-    About 1e-9 or less for a right gradient of a well-scaled function (see `numerical_gradient`), of order 1 for a wrong one.
+    About 1e-9 or less for a right gradient of a well-scaled function (see `numerical_gradient`), of order 1 for
+    a wrong one.
 
     Args:
         f: takes an array of the shape of `x`, returns a number or an array.
@@ -132,7 +138,9 @@ def _point(x: ArrayLike) -> np.ndarray:
     return point
 
 
-def _assemble(columns: list[np.ndarray], f: Callable[[np.ndarray], ArrayLike], point: np.ndarray) -> np.ndarray:
+def _assemble(
+    columns: list[np.ndarray], f: Callable[[np.ndarray], ArrayLike], point: np.ndarray
+) -> np.ndarray:
     """The derivatives by entry of x, as one array of shape f(x).shape + x.shape."""
     if not columns:
         return np.zeros(np.asarray(f(point)).shape + point.shape)

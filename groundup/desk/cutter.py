@@ -4,10 +4,11 @@ What the topic teaches is the body of every function and method, except of those
 
 - are named `validate`, `example` or `benchmarks`, or are `__repr__` or `__str__`;
 - carry `# practice: keep` on their `def` line (or anywhere in the signature), or stand in a class that does;
-- have nothing to write: a docstring alone, `pass`, `...`, or a `raise NotImplementedError`.
+- have nothing to write: a docstring alone, `pass`, `...`, a `raise NotImplementedError`, or a constructor that
+  only stores its parameters.
 
-A body is replaced by a `raise` that names the function. Its docstring stays, and so do its comments: one that
-stood alone stays where it was, one at the end of an assignment keeps the name that was assigned.
+A body is replaced by a `raise` that names the function. Its docstring stays, and so do its comments, in their
+order; one at the end of an assignment keeps the name that was assigned.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import ast
 import re
 import tokenize
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 __all__ = ["MARK", "Function", "functions", "instrument", "is_blank", "stub", "taught"]
@@ -110,7 +110,7 @@ def stub(source: str, only: set[str] | None = None) -> str:
         if before.strip():  # the body begins behind the colon, on the line of the signature
             lines[first - 1 : last] = [before + yours + after.removeprefix(";")]
             continue
-        scaffold = list(_scaffold(function.node, lines, comments, first, last))
+        scaffold = _scaffold(function.node, lines, comments, before)
         ending = lines[last - 1][len(lines[last - 1].rstrip("\r\n")) :]
         lines[first - 1 : last] = [*scaffold, before + yours + ending]
     return "".join(lines)
@@ -136,7 +136,9 @@ def is_blank(node: Definition) -> bool:
     return any(
         isinstance(statement, ast.Raise)
         and any(
-            isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value.endswith(f": {MARK}")
+            isinstance(part, ast.Constant)
+            and isinstance(part.value, str)
+            and part.value.endswith(f": {MARK}")
             for part in ast.walk(statement)
         )
         for statement in node.body
@@ -175,6 +177,8 @@ def _work(node: Definition) -> list[ast.stmt]:
     )
     if empty or any(_last_name(decorator) == "overload" for decorator in node.decorator_list):
         return []
+    if node.name == "__init__" and all(_stores(statement) for statement in body):
+        return []
     if len(body) == 1 and isinstance(body[0], ast.Raise) and body[0].exc is not None and not is_blank(node):
         raised = body[0].exc.func if isinstance(body[0].exc, ast.Call) else body[0].exc
         if _last_name(raised) == "NotImplementedError":
@@ -182,32 +186,45 @@ def _work(node: Definition) -> list[ast.stmt]:
     return body
 
 
+def _stores(statement: ast.stmt) -> bool:
+    """Whether this is `self.x = x`, `del self.x` or `super().__init__(...)`."""
+    if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Name):
+        target = statement.targets[0]
+        return isinstance(target, ast.Attribute) and target.attr == statement.value.id
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        call = statement.value.func
+        owner = call.value if isinstance(call, ast.Attribute) else None
+        return isinstance(owner, ast.Call) and _last_name(owner.func) == "super"
+    return isinstance(statement, ast.Delete)
+
+
 def _scaffold(
-    node: Definition, lines: list[str], comments: dict[int, tuple[int, str]], first: int, last: int
-) -> Iterator[str]:
-    """The comments of a body, as lines."""
+    node: Definition, lines: list[str], comments: dict[int, tuple[int, str]], indent: str
+) -> list[str]:
+    """The comments between the docstring and the last statement, each on a line of its own."""
+    work = _work(node)
+    first = min([work[0].lineno, *(d.lineno for d in getattr(work[0], "decorator_list", []))])
+    last = work[-1].end_lineno or work[-1].lineno
     statements = [s for s in ast.walk(node) if isinstance(s, ast.stmt) and s is not node]
+    scaffold = []
     for number in range(first, last + 1):
-        if number not in comments:
+        column, text = comments.get(number, (0, ""))
+        if not text or DIRECTIVE.match(text):
             continue
-        column, text = comments[number]
         line = lines[number - 1]
-        if DIRECTIVE.match(text):
-            continue
-        if not line[:column].strip():
-            yield line
-            continue
         ending = line[len(line.rstrip("\r\n")) :] or "\n"
-        around = [s for s in statements if s.lineno <= number <= (s.end_lineno or s.lineno)]
-        innermost = min(around, key=lambda s: ((s.end_lineno or s.lineno) - s.lineno, -s.col_offset))
-        indent = lines[innermost.lineno - 1]
-        indent = indent[: len(indent) - len(indent.lstrip(" \t"))]
-        yield f"{indent}{_assigned(innermost, number, lines)}{text}{ending}"
+        name = ""
+        if line[:column].strip():
+            around = [s for s in statements if s.lineno <= number <= (s.end_lineno or s.lineno)]
+            size = lambda s: ((s.end_lineno or s.lineno) - s.lineno, -s.col_offset)
+            name = _assigned(min(around, key=size, default=None), number, lines)
+        scaffold.append(f"{indent}{name}{text}{ending}")
+    return scaffold
 
 
-def _assigned(statement: ast.stmt, number: int, lines: list[str]) -> str:
+def _assigned(statement: ast.stmt | None, number: int, lines: list[str]) -> str:
     """`# name = ...  ` for the comment that ends an assignment, `# return ...  ` for a return, else nothing."""
-    if number != statement.end_lineno:
+    if statement is None or number != statement.end_lineno:
         return ""
     if isinstance(statement, ast.Return):
         return "# return ...  "

@@ -297,7 +297,7 @@ def draw_noise_floor() -> Figure:
 # drift has carried $x$ across the interval, after at most $20/\eta$ steps.
 
 # %%
-REDDI = {"C": 3.0, "lr": 0.01}
+REDDI = {"C": 3.0, "lr": 0.02}
 
 
 def alternating_gradient(t: int, C: float) -> float:
@@ -354,7 +354,7 @@ def predicted_regret_of_amsgrad(*, C: float, lr: float) -> float:
 def draw_reddi() -> Figure:
     figure, axes = subplots(width=7, height=4)
     for amsgrad, label, role in ((False, "Adam", "broken"), (True, "AMSGrad", "mended")):
-        path = reddi_path(**REDDI, amsgrad=amsgrad, n_steps=1800)
+        path = reddi_path(**REDDI, amsgrad=amsgrad, n_steps=900)
         axes.plot(path[:, ::2], color=COLORS[role], lw=1)
         axes.plot([], [], color=COLORS[role], label=label)
     v1, v2, v3 = cycle_of_v(REDDI["C"])
@@ -467,6 +467,7 @@ FAILURE_MODES = (
             parameters={"share": 0.99, **MODERATE},
         ),
         figure=draw_two_over_L,
+        seeds=10,
     ),
     FailureMode(
         name="slow_valley",
@@ -494,6 +495,7 @@ FAILURE_MODES = (
             parameters=VALLEY,
         ),
         figure=draw_valley,
+        seeds=10,
     ),
     FailureMode(
         name="noise_floor",

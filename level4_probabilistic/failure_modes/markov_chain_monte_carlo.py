@@ -12,7 +12,8 @@
 # %% [markdown]
 # # How Markov chain Monte Carlo breaks
 #
-# A chain is right in the long run, always. The question is how long, and whether you would notice. Four ways in which the run is too short:
+# A chain is right in the long run, always. The question is how long, and whether you would notice. Four
+# ways in which the run is too short:
 #
 # 1. a random walk pays for every dimension;
 # 2. two modes with a barrier between them do not mix;
@@ -36,28 +37,35 @@ from shared.special import ndtr
 # %% [markdown]
 # ## 1. A random walk pays for every dimension
 #
-# Take $d$ independent standard normals, and Metropolis with proposal step $\sigma = \ell/\sqrt d$. For large $d$ the acceptance tends to
-# $a(\ell) = 2\Phi(-\ell/2)$, and each coordinate, watched every $d$ steps, becomes a diffusion of speed
+# Take $d$ independent standard normals, and Metropolis with proposal step $\sigma = \ell/\sqrt d$. For
+# large $d$ the acceptance tends to $a(\ell) = 2\Phi(-\ell/2)$, and each coordinate, watched every $d$
+# steps, becomes a diffusion of speed
 #
 # $$h(\ell) = \ell^2 a(\ell) = 2\ell^2\,\Phi(-\ell/2)$$
 #
-# (Roberts, Gelman and Gilks 1997). Its autocorrelation after $t$ steps is $e^{-ht/2d}$, so the sum over lags is about $2d/h$ on either side, and
+# (Roberts, Gelman and Gilks 1997). Its autocorrelation after $t$ steps is $e^{-ht/2d}$, so the sum over
+# lags is about $2d/h$ on either side, and
 #
 # $$\text{effective draws per step} = \frac{h(\ell)}{4d},$$
 #
-# which is largest at $\ell = 2.38$, where 23 % are accepted: $0.331/d$. No step size does better; a thousand dimensions cost three thousand steps a draw.
+# which is largest at $\ell = 2.38$, where 23 % are accepted: $0.331/d$. No step size does better; a
+# thousand dimensions cost three thousand steps a draw.
 #
-# **The regime.** $d \to \infty$; the next term is of order $1/d$, a few per cent at $d = 30$. We measure the spread of the chain's own mean, started in
-# equilibrium: over $T$ steps it is $1/\mathrm{ESS}$. For a geometric autocorrelation $\rho^t$ it is known at finite $T$, too:
+# **The regime.** $d \to \infty$; the next term is of order $1/d$, a few per cent at $d = 30$. We measure
+# the spread of the chain's own mean, started in equilibrium: over $T$ steps it is $1/\mathrm{ESS}$. For a
+# geometric autocorrelation $\rho^t$ it is known at finite $T$, too:
 #
 # $$\frac1{\mathrm{ESS}} = \frac1T\left[\frac{1+\rho}{1-\rho} - \frac{2\rho\,(1-\rho^T)}{T(1-\rho)^2}\right].$$
 #
-# **The remedy** is to roll, not to walk. Leapfrog steps of size $\varepsilon$ turn a standard normal by the angle $\theta$ with $\cos\theta = 1 - \varepsilon^2/2$, and after $L$ steps the energy error of
-# $d$ coordinates is about normal with variance $\frac{d}{16}\varepsilon^4\sin^2 L\theta$ and half of that as its mean (to first order in $\varepsilon^2$), so the acceptance is
+# **The remedy** is to roll, not to walk. Leapfrog steps of size $\varepsilon$ turn a standard normal by the
+# angle $\theta$ with $\cos\theta = 1 - \varepsilon^2/2$, and after $L$ steps the energy error of $d$
+# coordinates is about normal with variance $\frac{d}{16}\varepsilon^4\sin^2 L\theta$ and half of that as
+# its mean (to first order in $\varepsilon^2$), so the acceptance is
 #
 # $$a_L = 2\,\Phi\!\left(-\tfrac18\sqrt d\,\varepsilon^2\,|\sin L\theta|\right), \qquad \rho = \operatorname{mean}_L\big[1 - a_L + a_L\cos L\theta\big], \qquad \frac{\mathrm{ESS}}{\text{draw}} = \frac{1-\rho}{1+\rho}$$
 #
-# for $L$ uniform on $1 \dots \lceil\pi/\varepsilon\rceil$, at a price of $L$ gradients and one density. The step may shrink as slowly as $d^{-1/4}$.
+# for $L$ uniform on $1 \dots \lceil\pi/\varepsilon\rceil$, at a price of $L$ gradients and one density. The
+# step may shrink as slowly as $d^{-1/4}$.
 
 
 # %%
@@ -146,18 +154,25 @@ def draw_random_walk_cost():
 # %% [markdown]
 # ## 2. Two modes do not mix
 #
-# Two unit normals, half a mass each, at $-m$ and $m$: the potential energy $U = -\log p$ has a barrier of height $U(0) - U(m) \approx m^2/2 - \log 2$ between them. A Hamiltonian trajectory keeps its energy. It
-# gets across only if it starts with more of it than the barrier has; and if it has, and rolls for long, it is as likely to stop on one side as on the other. So a draw changes sides with probability
+# Two unit normals, half a mass each, at $-m$ and $m$: the potential energy $U = -\log p$ has a barrier of
+# height $U(0) - U(m) \approx m^2/2 - \log 2$ between them. A Hamiltonian trajectory keeps its energy. It
+# gets across only if it starts with more of it than the barrier has; and if it has, and rolls for long, it
+# is as likely to stop on one side as on the other. So a draw changes sides with probability
 #
 # $$\tfrac12\,P\big(U(x) + \tfrac12p^2 > U(0)\big) = \int p(x)\; \Phi\!\left(-\sqrt{2\,(U(0) - U(x))}\right) dx \;\approx\; e^{-m^2/2}:$$
 #
-# one in a hundred at $m = 3$, where we can still count it, one in seventy million at $m = 6$. No step size, no length of trajectory, and no dual averaging changes this, and the same barrier holds for NUTS.
+# one in a hundred at $m = 3$, where we can still count it, one in seventy million at $m = 6$. No step size,
+# no length of trajectory, and no dual averaging changes this, and the same barrier holds for NUTS.
 #
-# **The regime.** The travel time is long against one orbit (period about 10, travel time up to 30): the share of the other side then misses ½ by at most (period)/(16 · travel time), some 2 %. The integrator's
+# **The regime.** The travel time is long against one orbit (period about 10, travel time up to 30): the
+# share of the other side then misses ½ by at most (period)/(16 · travel time), some 2 %. The integrator's
 # own error, $O(\varepsilon^2)$, adds a little.
 #
-# **The remedy**: flatten the target. $p^\beta$ with an inverse temperature $\beta < 1$ has its barrier multiplied by $\beta$; the same formula with $\beta U$ in place of $U$ predicts how often it is crossed. Its draws are weighted with $p^{1-\beta}$ to
-# speak for $p$ again. In one dimension that costs half of them ($\sqrt{\beta(2-\beta)}$ for a Gaussian well); in $d$ dimensions the $d$-th power of this, and one climbs a ladder of temperatures instead (parallel tempering).
+# **The remedy**: flatten the target. $p^\beta$ with an inverse temperature $\beta < 1$ has its barrier
+# multiplied by $\beta$; the same formula with $\beta U$ in place of $U$ predicts how often it is crossed.
+# Its draws are weighted with $p^{1-\beta}$ to speak for $p$ again. In one dimension that costs half of them
+# ($\sqrt{\beta(2-\beta)}$ for a Gaussian well); in $d$ dimensions the $d$-th power of this, and one climbs
+# a ladder of temperatures instead (parallel tempering).
 
 
 # %%
@@ -236,16 +251,22 @@ def draw_two_modes():
 # %% [markdown]
 # ## 3. One start hides the other mode
 #
-# At $m = 6$ nobody ever crosses. Start four chains together on the left: each explores the left mode perfectly, they agree with each other, and $\hat R \approx 1$. Half of the mass is missing, and every diagnostic is green.
+# At $m = 6$ nobody ever crosses. Start four chains together on the left: each explores the left mode
+# perfectly, they agree with each other, and $\hat R \approx 1$. Half of the mass is missing, and every
+# diagnostic is green.
 #
-# $\hat R$ can only see what the starts have seen. **The remedy** is to disperse them. With two chains left and two right, the ranks of the left chains fill the lower half of all ranks, and those of the right
-# chains the upper half. Their normal scores are half-normal: mean $\mp\sqrt{2/\pi}$, variance $1 - 2/\pi$. With $M = 8$ half-chains, $B/N = \frac{M}{M-1}\frac2\pi$, and
+# $\hat R$ can only see what the starts have seen. **The remedy** is to disperse them. With two chains left
+# and two right, the ranks of the left chains fill the lower half of all ranks, and those of the right
+# chains the upper half. Their normal scores are half-normal: mean $\mp\sqrt{2/\pi}$, variance $1 - 2/\pi$.
+# With $M = 8$ half-chains, $B/N = \frac{M}{M-1}\frac2\pi$, and
 #
 # $$\hat R = \sqrt{1 + \frac{M}{M-1}\cdot\frac{2/\pi}{1 - 2/\pi}} = 1.733,$$
 #
-# however far apart the modes are and however long the run: far above 1.01, and this very number is the fingerprint of chains that sit two by two.
+# however far apart the modes are and however long the run: far above 1.01, and this very number is the
+# fingerprint of chains that sit two by two.
 #
-# **The regime.** Separated modes; the finite number of draws moves both by about (autocorrelation time)/(draws).
+# **The regime.** Separated modes; the finite number of draws moves both by about (autocorrelation
+# time)/(draws).
 
 
 # %%
@@ -287,17 +308,26 @@ def draw_one_start():
 # %% [markdown]
 # ## 4. The funnel's neck is narrower than the step
 #
-# Neal's funnel (2003), the shape of every hierarchical posterior with little data: $v \sim N(0, 3^2)$, and nine $x_k \mid v \sim N(0, e^v)$. In the $x$ directions it is a Gaussian of width $e^{v/2}$, and the leapfrog on a Gaussian of width $w$ is stable
-# only for $\varepsilon < 2w$: its step is the matrix with trace $2 - \varepsilon^2/w^2$ and determinant 1, whose eigenvalues leave the unit circle when the trace passes $-2$. So a given $\varepsilon$ is stable for
+# Neal's funnel (2003), the shape of every hierarchical posterior with little data: $v \sim N(0, 3^2)$, and
+# nine $x_k \mid v \sim N(0, e^v)$. In the $x$ directions it is a Gaussian of width $e^{v/2}$, and the
+# leapfrog on a Gaussian of width $w$ is stable only for $\varepsilon < 2w$: its step is the matrix with
+# trace $2 - \varepsilon^2/w^2$ and determinant 1, whose eigenvalues leave the unit circle when the trace
+# passes $-2$. So a given $\varepsilon$ is stable for
 #
 # $$v > v^\ast = 2\log(\varepsilon/2)$$
 #
-# only. Below, a trajectory explodes and is rejected; and what cannot leave cannot be entered either, by balance. The chain that started at $v = 0$ never visits the neck, although a share $\Phi(v^\ast/3)$ of the mass lies there:
-# for $\varepsilon = 0.5$, $v^\ast = -2.77$, 17.8 %. To first order it visits **none** of it. (Divergences are the sampler's cry for help here; a smaller step only moves $v^\ast$ down, by $2\log 2$ for twice the work.)
+# only. Below, a trajectory explodes and is rejected; and what cannot leave cannot be entered either, by
+# balance. The chain that started at $v = 0$ never visits the neck, although a share $\Phi(v^\ast/3)$ of the
+# mass lies there: for $\varepsilon = 0.5$, $v^\ast = -2.77$, 17.8 %. To first order it visits **none** of
+# it. (Divergences are the sampler's cry for help here; a smaller step only moves $v^\ast$ down, by $2\log
+# 2$ for twice the work.)
 #
-# **The regime.** The edge is sharp for trajectories of many steps, as an explosion needs a few steps to show; a trajectory may end just past it. We allow a fiftieth of the mass.
+# **The regime.** The edge is sharp for trajectories of many steps, as an explosion needs a few steps to
+# show; a trajectory may end just past it. We allow a fiftieth of the mass.
 #
-# **The remedy** is a change of variables, not of the sampler: $x_k = e^{v/2} z_k$ with $z_k \sim N(0, 1)$, the *non-centered* form. In $(v, z)$ the funnel is a plain Gaussian, the same step is stable everywhere, and the share is met.
+# **The remedy** is a change of variables, not of the sampler: $x_k = e^{v/2} z_k$ with $z_k \sim N(0, 1)$,
+# the *non-centered* form. In $(v, z)$ the funnel is a plain Gaussian, the same step is stable everywhere,
+# and the share is met.
 
 # %%
 N_ARMS = 9

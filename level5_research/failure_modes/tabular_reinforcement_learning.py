@@ -30,7 +30,6 @@ from jaxtyping import Float
 from level5_research.tabular_reinforcement_learning import (
     TabularEnvironment,
     double_q_learning,
-    epsilon_soft,
     exact_return,
     policy_iteration,
     q_learning,
@@ -164,14 +163,17 @@ def draw_maximization_bias() -> Any:
 # again. Q-learning finds that path. But while it learns it explores, and one random action in four, taken
 # on the edge, falls.
 #
-# **The prediction.** Once the table is right, the exploring agent follows the *optimal policy made ε-soft*.
-# That is a fixed policy, and its return is a linear solve: no run is needed. The best return that any
-# ε-soft policy can reach is another one, by policy iteration over ε-soft policies.
+# **The prediction.** Once the table is right, the exploring agent follows the *optimal policy made ε-soft*,
+# each optimal action as often as the others. That is a fixed policy, and its return is a linear solve: no
+# run is needed. (The ties matter. Further inland, right and down are equally good, and an agent that goes
+# down is back at the edge.) The best return that any ε-soft policy can reach is another number, by policy
+# iteration over ε-soft policies; that policy walks one row away from the edge.
 #
 # **The remedy.** SARSA's target contains its own next action, stumbles included, so it learns the values of
 # the ε-soft policy that it follows and improves that: its path keeps away from the edge. Its return
-# approaches the ε-soft optimum, from below, since its targets are noisy and a policy that is still changing
-# is not yet optimal.
+# approaches the ε-soft optimum from below. The lane along the top, safest of all, is worth about 6 % less
+# than the best one, and noisy targets hardly tell these two apart; the rest of the allowance is for
+# learning that is not over.
 #
 # Both are measured as what the agents really earn while they learn, over the second half of the episodes,
 # when the table has settled.
@@ -205,16 +207,18 @@ def return_while_learning(
     """Mean discounted return of the second half of the episodes, exploration included."""
     P, start = cliff_walking_table()
     world = TabularEnvironment(P, start, max_episode_steps=200)
-    learner, alpha = (sarsa, lambda n: 11 / (10 + n)) if on_policy else (q_learning, 1.0)
+    learner, alpha = (sarsa, lambda n: n**-0.7) if on_policy else (q_learning, 1.0)
     learnt = learner(world, n_episodes, gamma=gamma, alpha=alpha, epsilon=epsilon, rng=rng)
     return float(learnt.returns[n_episodes // 2 :].mean())
 
 
 def return_of_optimal_policy_made_soft(*, epsilon: float, gamma: float, **_: Any) -> float:
-    """Exact return of the optimal policy when a share ε of its actions is random."""
+    """Exact return of the optimal actions, each as often as the others, with a share ε of random ones."""
     P, start = cliff_walking_table()
-    policy = policy_iteration(P, gamma).policy
-    return exact_return(P, epsilon_soft(policy, epsilon, 4), gamma, start)
+    q = policy_iteration(P, gamma).q
+    optimal = q >= q.max(axis=1, keepdims=True) - 1e-9  # all of them: the agent breaks ties at random
+    policy = (1 - epsilon) * optimal / optimal.sum(axis=1, keepdims=True) + epsilon / 4
+    return exact_return(P, policy, gamma, start)
 
 
 def return_of_best_soft_policy(*, epsilon: float, gamma: float, **_: Any) -> float:
@@ -233,7 +237,7 @@ def draw_cliff() -> Any:
     figure, axes = subplots(width=7.0, height=4.0)
     for learner, alpha, color, label in (
         (q_learning, 1.0, COLORS["broken"], "Q-learning"),
-        (sarsa, lambda n: 11 / (10 + n), COLORS["mended"], "SARSA"),
+        (sarsa, lambda n: n**-0.7, COLORS["mended"], "SARSA"),
     ):
         returns = np.mean(
             [learner(world, 500, alpha=alpha, rng=seed, **options).returns for seed in range(10)], axis=0
@@ -406,7 +410,7 @@ def draw_divergence() -> Any:
 
 
 # %%
-NOISE = {"n_actions": 10, "alpha": 0.5, "n_copies": 80, "n_visits": 8}
+NOISE = {"n_actions": 10, "alpha": 0.5, "n_copies": 60, "n_visits": 13}
 CLIFF = {"epsilon": 0.1, "gamma": 0.99}
 STAR = {"alpha": 0.01, "beta": 0.05, "n_steps": 500, "gamma": 0.99}
 
@@ -415,16 +419,16 @@ FAILURE_MODES = (
         name="maximization_bias",
         title="Q-learning believes in the luckiest of its estimates",
         breaks=Claim(
-            statement="With ten worthless noisy actions and step size 1/2, Q-learning values their state as the "
-            "order statistic says, not at zero.",
+            statement="With ten worthless noisy actions and step size 1/2, Q-learning values their state "
+            "as the order statistic says, not at zero.",
             quantity="learnt value of a state whose true value is 0, in standard deviations of the reward",
             experiment=value_of_noise,
             predicted=predicted_bias,
             relation="≈",
             tolerance=0.05,
             relative=True,
-            reason="the formula is for endless experience; after about 8 visits, few of some actions, its "
-            "transients (1−α)ⁿ are of the order of one per cent",
+            reason="the formula is for endless experience; after about 13 visits of each action "
+            "the start still weighs exp(−13 α) = 0.2 %, the lag of the targets a little more",
             parameters=NOISE | {"double": False},
         ),
         remedy=Claim(
@@ -434,7 +438,7 @@ FAILURE_MODES = (
             predicted=no_bias,
             relation="≈",
             tolerance=0.05,
-            reason="exact for every number of visits; δ is what the runs resolve, a twentieth of the bias above",
+            reason="exact for every number of visits; δ is what the runs resolve, 6 % of the bias above",
             parameters=NOISE | {"double": True},
         ),
         figure=draw_maximization_bias,
@@ -443,27 +447,29 @@ FAILURE_MODES = (
         name="path_along_the_cliff",
         title="The optimal path is the wrong one for an agent that stumbles",
         breaks=Claim(
-            statement="While it explores with ε = 0.1, Q-learning on the cliff walk earns the return of the optimal "
-            "policy made ε-soft.",
+            statement="While it explores with ε = 0.1, Q-learning on the cliff walk earns the return of the "
+            "optimal policy made ε-soft.",
             quantity="mean discounted return per episode while learning",
             experiment=return_while_learning,
             predicted=return_of_optimal_policy_made_soft,
             relation="≈",
             tolerance=0.1,
             relative=True,
-            reason="the linear solve is for the settled table; remains of early learning and of falls by chance",
-            parameters=CLIFF | {"on_policy": False, "n_episodes": 1000},
+            reason="the solve is exact for the settled table; δ is what runs of 600 episodes resolve, where "
+            "falls are rare and cost 100",
+            parameters=CLIFF | {"on_policy": False, "n_episodes": 600},
         ),
         remedy=Claim(
-            statement="SARSA, exploring as much, comes within a tenth of the best return that ε-soft policies reach.",
+            statement="SARSA, exploring as much, comes within a tenth of the best ε-soft policy's return.",
             quantity="mean discounted return per episode while learning",
             experiment=return_while_learning,
             predicted=return_of_best_soft_policy,
             relation="≈",
             tolerance=0.1,
             relative=True,
-            reason="the optimum is for the settled table; SARSA's targets are noisy and its policy still changes",
-            parameters=CLIFF | {"on_policy": True, "n_episodes": 1200},
+            reason="the two lanes off the edge differ by 6 %, which noisy targets hardly tell apart; the "
+            "rest is for learning that is not over",
+            parameters=CLIFF | {"on_policy": True, "n_episodes": 2000},
         ),
         figure=draw_cliff,
     ),
@@ -471,21 +477,21 @@ FAILURE_MODES = (
         name="off_policy_divergence",
         title="Off-policy learning with features diverges",
         breaks=Claim(
-            statement="On Baird's star the weights of semi-gradient TD(0) grow at the rate of the positive eigenvalue "
-            "of the expected update.",
+            statement="On Baird's star the weights of semi-gradient TD(0) grow at the rate of the positive "
+            "eigenvalue of the expected update.",
             quantity="unstable component of the weights after 500 steps, relative to its start",
             experiment=unstable_component,
             predicted=predicted_growth,
             relation="≈",
             tolerance=0.05,
             relative=True,
-            reason="the formula takes successive transitions for independent; on a trajectory the rate differs at "
-            "second order in α, by half a per cent of itself",
+            reason="the formula takes successive transitions for independent; on a trajectory the rate "
+            "differs at second order in α, by half a per cent of itself; the rest is Monte Carlo error",
             parameters=STAR | {"gradient": False},
         ),
         remedy=Claim(
-            statement="Under gradient TD (TDC) the same component all but vanishes, as the spectrum of its expected "
-            "update says.",
+            statement="Under gradient TD (TDC) the same component all but vanishes, as the spectrum of its "
+            "expected update says.",
             quantity="unstable component of the weights after 500 steps, relative to its start",
             experiment=unstable_component,
             predicted=predicted_decay,

@@ -531,7 +531,7 @@ def test_passes_scikit_learns_own_checks():
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        results = check_estimator(MLPClassifier(max_iter=50), on_fail=None, on_skip=None)
+        results = check_estimator(MLPClassifier(10, max_iter=20, learning_rate_init=0.05), on_fail=None, on_skip=None)
     failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
     assert not failed, failed
 
@@ -552,7 +552,7 @@ def test_works_in_a_pipeline_and_a_grid_search(blobs):
 
 def test_reads_digits():
     X, y, X_test, y_test = multilayer_perceptron.digits_split()
-    model = fit_quietly(MLPClassifier(64, max_iter=40, batch_size=64, learning_rate_init=0.003, random_state=0), X, y)
+    model = fit_quietly(MLPClassifier(64, max_iter=20, batch_size=128, learning_rate_init=0.01, random_state=0), X, y)
     assert model.score(X_test, y_test) >= 0.96
 
 

@@ -1,0 +1,408 @@
+"""The desk's side inside pytest: orders the tests, tells the parent what happens, and bounds each test.
+
+A plan (JSON, its path in `GROUNDUP_DESK_PLAN`) says what to do; events go out as lines of JSON. Three modes:
+`check` runs the tests in the plan's order against an answer; `record` notes which taught functions each test
+calls; `prove` records, then runs for each taught function the fastest test that calls it with that function
+blank, which must fail.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import faulthandler
+import functools
+import inspect
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+VARIABLE = "GROUNDUP_DESK_PLAN"
+SLOW_FIXTURES = {"agreements", "verdicts", "evidence"}
+CLIP = 400  # characters of one value in a report
+TRIES = 4  # tests that may overlook a blank function before the proof gives up
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if VARIABLE in os.environ:
+        plan = json.loads(Path(os.environ[VARIABLE]).read_text(encoding="utf-8"))
+        if plan["hypothesis"]:
+            from hypothesis import Phase, settings
+
+            phases = (Phase.explicit, Phase.generate, *((Phase.shrink,) if plan["mode"] == "check" else ()))
+            settings.register_profile(
+                "desk", database=None, derandomize=True, phases=phases, print_blob=False
+            )
+            settings.load_profile("desk")
+        config.pluginmanager.register(Session(plan), "groundup-desk-session")
+
+
+def identify(item: pytest.Item) -> str:
+    """The test's name within its file, with its parameters."""
+    return item.nodeid.partition("::")[2]
+
+
+class Session:
+    """One run of a topic's tests."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.plan = plan
+        self.mode: str = plan["mode"]
+        self.answer: str = plan["answer"]
+        self.taught = set(plan["functions"])
+        self.events = open(plan["events"], "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+        self.traces = open(plan["traces"], "w", encoding="utf-8")  # noqa: SIM115
+        self.comparison: tuple[str, Any, Any] | None = None
+        self.recorder = Recorder()
+        self.ran: list[Run] = []  # what the proof chooses from
+        self.noticed = False
+        if self.mode != "check":
+            setattr(builtins, "__desk_called__", self.recorder)  # noqa: B010
+        self._bound(plan["import_bound"])
+
+    def tell(self, event: str, **details: Any) -> None:
+        """Send one event to the parent."""
+        self.events.write(json.dumps({"event": event, **details}) + "\n")
+
+    def _bound(self, seconds: float) -> None:
+        """End this process after that many seconds, writing down where it was: in C code, too."""
+        self.traces.seek(0)
+        self.traces.truncate()
+        faulthandler.dump_traceback_later(seconds, exit=True, file=self.traces)
+
+    # Collection.
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        self.recorder.imported = frozenset(self.recorder.calls)
+        rank = {name: i for i, name in enumerate(self.plan["order"])}
+        skip = set(self.plan["skip"])
+        chosen = []
+        for position, item in enumerate(items):
+            slow = is_slow(item)
+            if identify(item) in skip or (slow and not self.plan["slow"]):
+                continue
+            chosen.append(((slow, rank.get(identify(item), len(rank)), position), item))
+        items[:] = [item for _, item in sorted(chosen, key=lambda pair: pair[0])]
+        self.tell("collected", tests=[identify(item) for item in items])
+
+    def pytest_exception_interact(self, call: Any, report: Any) -> None:
+        if isinstance(report, pytest.CollectReport):
+            details = describe(call.excinfo, self, None)
+            self.tell("uncollected", failure={**details, "traceback": str(report.longrepr)})
+
+    # Running.
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        name = identify(item)
+        slow = is_slow(item)
+        bound = self.plan["slow_bound"] if slow else self.plan["bounds"].get(name, self.plan["bound"])
+        self.comparison = None
+        self.tell("start", test=name, bound=bound)
+        self._bound(bound)
+        started = time.perf_counter()
+        self.recorder.begin(item)
+        yield
+        faulthandler.cancel_dump_traceback_later()
+        seconds = time.perf_counter() - started
+        calls, earlier, filled = self.recorder.end(item)
+        if self.recorder.blank is None:
+            self.ran.append(Run(seconds, item, calls, filled))
+            self.tell("end", test=name, seconds=seconds, calls=sorted(calls), earlier=sorted(earlier - calls))
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: Any) -> Iterator[None]:
+        outcome = yield
+        report = outcome.get_result()
+        if self.recorder.blank is not None:
+            self.noticed |= report.failed
+        elif report.skipped:
+            self.tell("result", test=identify(item), outcome="skipped", reason=_skip_reason(report))
+        elif report.failed:
+            failure = describe(call.excinfo, self, item)
+            failure["traceback"] = report.longreprtext
+            failure["printed"] = clip(report.capstdout, 2000)
+            self.tell("result", test=identify(item), outcome="failed", phase=report.when, failure=failure)
+            if self.plan["stop"]:
+                item.session.shouldstop = "the first function to mend was found"
+        elif report.when == "call":
+            self.tell("result", test=identify(item), outcome="passed")
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[None]:
+        self.recorder.enter(fixturedef)
+        yield
+        self.recorder.leave()
+
+    def pytest_assertrepr_compare(self, op: str, left: Any, right: Any) -> None:
+        self.comparison = (op, left, right)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        if self.mode != "prove" or session.testsfailed:
+            return None  # pytest's own loop
+        prove(self, session)
+        return True
+
+    def pytest_sessionfinish(self) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        self.tell("finished", imported=sorted(self.recorder.imported))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recorded test: what it called itself, and which caches it filled."""
+
+    seconds: float
+    item: Any
+    calls: set[str]
+    filled: list[str]
+
+
+class Recorder:
+    """Which taught functions were called, by the running test and by the fixtures that it shares with others."""
+
+    def __init__(self) -> None:
+        self.calls: set[str] = set()
+        self.imported: frozenset[str] = frozenset()  # called while the modules were imported
+        self.blank: str | None = None
+        self.shared: dict[str, set[str]] = {}  # what the set-up of a wider fixture called
+        self.cached: dict[str, set[str]] = {}  # what filled a functools.cache
+        self.misses: dict[str, tuple[int, int]] = {}
+        self.open: list[tuple[str | None, set[str]]] = []
+
+    def __call__(self, name: str) -> None:
+        """The probe at the head of every taught function."""
+        self.calls.add(name)
+        for _, calls in self.open:
+            calls.add(name)
+        if name == self.blank:
+            raise NotImplementedError(f"{name}: yours to write")
+
+    def begin(self, item: pytest.Item) -> None:
+        self.calls = set()
+        self.misses = {name: _hits(f) for name, f in caches(item).items()}
+
+    def enter(self, fixturedef: Any) -> None:
+        wide = fixturedef.scope != "function"
+        self.open.append((_fixture_name(fixturedef) if wide else None, set()))
+
+    def leave(self) -> None:
+        name, calls = self.open.pop()
+        if name is not None:
+            self.shared.setdefault(name, set()).update(calls)
+
+    def end(self, item: pytest.Item) -> tuple[set[str], set[str], list[str]]:
+        """What this test called itself, and what ran for it earlier; caches that it filled."""
+        filled = []
+        earlier: set[str] = set()
+        for name, function in caches(item).items():
+            hits, misses = _hits(function)
+            before_hits, before_misses = self.misses.get(name, (0, 0))
+            if misses > before_misses:
+                filled.append(name)
+                self.cached.setdefault(name, set()).update(self.calls)
+            elif hits > before_hits:
+                earlier |= self.cached.get(name, set())
+        for definitions in item._fixtureinfo.name2fixturedefs.values():  # type: ignore[attr-defined]
+            for definition in definitions:
+                earlier |= self.shared.get(_fixture_name(definition), set())
+        return self.calls, earlier, filled
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """Whether the test needs the whole validation or the failure modes."""
+    return bool(SLOW_FIXTURES & set(getattr(item, "fixturenames", ())))
+
+
+def caches(item: pytest.Item) -> dict[str, Any]:
+    """The `functools.cache`d functions of the test's module."""
+    module = getattr(item, "module", None)
+    return {name: f for name, f in vars(module).items() if isinstance(f, functools._lru_cache_wrapper)}
+
+
+def _hits(function: Any) -> tuple[int, int]:
+    info = function.cache_info()
+    return info.hits, info.misses
+
+
+def _fixture_name(fixturedef: Any) -> str:
+    return f"{fixturedef.baseid}::{fixturedef.argname}"
+
+
+def prove(desk: Session, session: pytest.Session) -> None:
+    """Run all tests, then each function's fastest test with the function blank, until one of them notices."""
+    if not session.items:
+        return
+    after = duplicate(session.items[0])  # stands for "more of this module follows"
+    for item, following in zip(session.items, [*session.items[1:], after], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+    for name in desk.plan["functions"]:
+        asking = sorted((run for run in desk.ran if name in run.calls), key=lambda run: run.seconds)
+        for run in asking[:TRIES]:
+            for function in run.filled:
+                caches(run.item)[function].cache_clear()
+            again = duplicate(run.item)
+            desk.recorder.blank, desk.noticed = name, False
+            again.config.hook.pytest_runtest_protocol(item=again, nextitem=after)
+            desk.recorder.blank = None
+            desk.tell("blank", function=name, test=identify(again), noticed=desk.noticed)
+            if desk.noticed:
+                break
+    session._setupstate.teardown_exact(None)
+
+
+def duplicate(item: Any) -> Any:
+    """The same test once more, with fresh fixtures of its own."""
+    return type(item).from_parent(
+        item.parent,
+        name=item.name,
+        callspec=getattr(item, "callspec", None),
+        callobj=item.obj,
+        fixtureinfo=item._fixtureinfo,
+        originalname=item.originalname,
+    )
+
+
+def describe(excinfo: Any, desk: Session, item: pytest.Item | None) -> dict[str, Any]:
+    """What a learner wants to know of a failure: what was called, what came, what was expected."""
+    error = excinfo.value
+    traceback = list(excinfo.traceback)
+    if isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
+        error = error.__cause__
+        traceback = list(pytest.ExceptionInfo.from_exception(error).traceback)
+    message = str(error)
+    details: dict[str, Any] = {"kind": type(error).__name__, "message": clip(message, 2000)}
+    if isinstance(error, ModuleNotFoundError):
+        details["module"] = error.name
+    unwritten = re.match(r"(\S+): yours to write$", message)
+    if isinstance(error, NotImplementedError) and unwritten:
+        details["unwritten"] = unwritten[1]
+    own = [entry for entry in traceback if str(entry.path) == desk.answer]
+    details["inside"] = [{"line": entry.lineno + 1, "function": entry.name} for entry in own]
+    if own:
+        details["source"] = str(own[-1].statement).strip()
+    raised_inside = bool(own) and not isinstance(error, AssertionError)
+    if item is None:
+        return details
+    details["doc"] = inspect.getdoc(getattr(item, "obj", None)) or ""
+    asking = [entry for entry in traceback if entry.path == item.path]
+    frame = None
+    if asking:
+        frame = asking[-1].frame
+        details["test_line"] = asking[-1].lineno + 1
+        statement, names = statement_at(item.path, asking[-1].lineno + 1)
+        details["called"] = statement
+        details["values"] = values_of(names, frame, desk)
+    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("Falsifying example")]
+    if notes:
+        details["example"] = clip(notes[0], 1000)
+    details.update(came_and_expected(error, message, desk, frame, raised_inside))
+    return details
+
+
+def came_and_expected(
+    error: BaseException, message: str, desk: Session, frame: Any, raised_inside: bool
+) -> dict[str, str]:
+    """The two values that a failed test compared, as far as its kind of failure tells them apart."""
+    arrays = re.search(r"\n ACTUAL: (.*?)\n DESIRED: (.*)", message, re.DOTALL)
+    if isinstance(error, AssertionError) and arrays:
+        head = [line for line in message[: arrays.start()].splitlines() if line.strip()]
+        return {"came": clip(arrays[1]), "expected": clip(arrays[2]), "note": "\n".join(head)}
+    if (found := re.search(r"DID NOT RAISE (?:<class ')?([\w.]+)", message)) is not None:
+        return {"came": "no error", "expected": found[1]}
+    if (
+        found := re.search(r"Expected regex: (.*?)\n\s*Actual message: (.*)", message, re.DOTALL)
+    ) is not None:
+        return {"came": f"the message {clip(found[2])}", "expected": f"one that matches {clip(found[1])}"}
+    if message.startswith("DID NOT WARN"):
+        return {"came": "no such warning", "expected": message.splitlines()[0].removeprefix("DID NOT WARN. ")}
+    if type(error).__name__ == "TypeCheckError":
+        return {"came": "\n".join(line for line in message.splitlines()[:3])}
+    measured = _first_failing(frame)
+    if measured is not None:
+        return measured
+    if isinstance(error, AssertionError):
+        note = message.partition("\nassert ")[0] if not message.startswith("assert ") else ""
+        if desk.comparison is not None:
+            op, left, right = desk.comparison
+            relation = "" if op == "==" else f"{op} "
+            return {"came": show(left), "expected": relation + show(right), "note": clip(note)}
+        return {"came": clip("\n".join(message.splitlines()[:8])), "note": ""}
+    where = "" if raised_inside else "outside your file: "
+    return {"came": clip(f"{where}{type(error).__name__}: {message}", 1000)}
+
+
+def _first_failing(frame: Any) -> dict[str, str] | None:
+    """The first agreement that disagrees, or measurement that does not hold, in the frame of a slow test."""
+    for value in dict(frame.f_locals if frame else {}).values():
+        first = value[0] if isinstance(value, list) and value else None
+        if hasattr(first, "quantity") and hasattr(first, "tolerance") and hasattr(first, "theirs"):
+            return {
+                "came": f"{first.quantity} on {first.dataset}: {show(first.ours)}",
+                "expected": f"{show(first.theirs)} ({first.reference}), error at most {first.tolerance:.0e}, "
+                f"is {first.error:.1e}",
+            }
+    return None
+
+
+def statement_at(path: Path, line: int) -> tuple[str, list[str]]:
+    """The innermost statement that covers a line of a file, and the names that it reads."""
+    source = path.read_text(encoding="utf-8")
+    around = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+    ]
+    if not around:
+        return "", []
+    node = min(around, key=lambda node: (node.end_lineno or node.lineno) - node.lineno)
+    lines = source.splitlines()[node.lineno - 1 : node.end_lineno][:8]
+    margin = len(lines[0]) - len(lines[0].lstrip())
+    names = [
+        part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)
+    ]
+    return "\n".join(text[margin:] for text in lines), list(dict.fromkeys(names))
+
+
+def values_of(names: list[str], frame: Any, desk: Session) -> dict[str, str]:
+    """Short forms of the variables that a statement reads; functions, classes and modules tell nothing."""
+    values = {}
+    for name in names:
+        for space in (frame.f_locals, frame.f_globals):
+            if name in space:
+                value = space[name]
+                if not (callable(value) or inspect.ismodule(value)):
+                    values[name] = show(value)
+                break
+    return values
+
+
+def show(value: Any) -> str:
+    """A value in little room: small arrays in full, larger ones by shape and type."""
+    import numpy as np
+
+    if isinstance(value, np.ndarray) and value.size > 40:
+        return f"array of shape {value.shape}, {value.dtype}"
+    try:
+        with np.printoptions(precision=6, suppress=True):
+            return clip(str(value) if isinstance(value, np.ndarray | np.generic) else repr(value))
+    except Exception as error:  # a learner's half-written __repr__ must not end the session
+        return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+
+
+def clip(text: str, limit: int = CLIP) -> str:
+    """The text, cut after `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 4].rstrip() + " ..."
+
+
+def _skip_reason(report: Any) -> str:
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)

@@ -1,0 +1,1007 @@
+"""Model serving: the topic's functions in order, then export, service, process, reference, failures."""
+
+import asyncio
+import collections
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from level1_foundations import automatic_differentiation as ad
+from level1_foundations.automatic_differentiation import Tensor, no_grad
+from level3_deep_learning import modules
+from level3_deep_learning.multilayer_perceptron import MLP
+from level6_systems import client, measurements, model_serving, onnx_export
+from level6_systems.failure_modes.model_serving import FAILURE_MODES
+from level6_systems.model_serving import (
+    InvalidInput,
+    MicroBatcher,
+    OnnxPredictor,
+    Overloaded,
+    ServiceConfig,
+    UnsupportedOperation,
+    export_onnx,
+    running_service,
+    service_in_thread,
+)
+
+PATIENCE = 20.0  # seconds after which a wait for something that must happen has failed
+
+
+# The functions, one by one: export.
+
+
+def operation(output, *inputs):
+    return SimpleNamespace(inputs=inputs, output=output)
+
+
+def test_operations_between_keeps_what_leads_from_source_to_target():
+    steps = [
+        operation("w2", "w"),
+        operation("a", "x", "w2"),
+        operation("side", "x"),
+        operation("y", "a", "b"),
+    ]
+    kept, constants = model_serving.operations_between(steps, "x", "y")
+    assert [step.output for step in kept] == ["a", "y"], (
+        "keep what depends on x and is needed for y, in order"
+    )
+    assert constants == {"w2", "b"}, (
+        "constants are used but not computed on the way; w2 depends on weights alone"
+    )
+
+
+def test_operations_between_gives_nothing_if_the_target_does_not_depend_on_the_source():
+    assert model_serving.operations_between([operation("y", "w")], "x", "y") == ([], {"y"})
+
+
+# Configuration and validation.
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"maximum_batch": 0}, "maximum_batch"),
+        ({"queue_limit": 2.5}, "queue_limit"),
+        ({"queue_limit": 10}, "at least maximum_batch"),
+        ({"body_limit": -1}, "body_limit"),
+        ({"batch_window_ms": -1.0}, "batch_window_ms"),
+        ({"timeout": 0.0}, "timeout"),
+        ({"drain_seconds": float("nan")}, "drain_seconds"),
+        ({"port": 70_000}, "port"),
+        ({"host": ""}, "host"),
+    ],
+)
+def test_a_configuration_out_of_range_is_refused_by_name(setting, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        ServiceConfig(**setting)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[NaN]", b"[-Infinity]", b"\xff\xfe[\x00", b"[" * 100_000, b"1" * 5_000, b"{'a': 1}"]
+)
+def test_what_is_not_json_is_refused_with_status_400(body):
+    with pytest.raises(InvalidInput) as caught:
+        model_serving.parse_json(body)
+    assert caught.value.status == 400
+
+
+def test_parse_json_decodes():
+    assert model_serving.parse_json('{"a": [1, 2.5e3, "é"]}'.encode()) == {"a": [1, 2500.0, "é"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("123", "row must be a list of 3 numbers, got a string"),
+        ([1, 2], "row must hold 3 numbers, got 2"),
+        ([1, 2, "3"], r"row\[2\] must be a number, got a string"),
+        ([True, 2, 3], r"row\[0\] must be a number, got a boolean"),
+        ([1, None, 3], r"row\[1\] must be a number, got null"),
+        ([1, 2, [3]], r"row\[2\] must be a number, got a list"),
+        ([1, float("nan"), 3], r"row\[1\] must be a finite number"),
+        ([1, 2, 1e999], r"row\[2\] must be a finite number"),
+        ([1e39, 2, 3], r"row\[0\] must be a finite number that fits into float32"),
+        ([1, 2, -(10**400)], r"row\[2\] must be a finite number"),
+    ],
+)
+def test_check_row_names_the_first_wrong_value(row, message):
+    with pytest.raises(InvalidInput, match=message):
+        model_serving.check_row(row, "row", 3)
+
+
+def test_check_row_accepts_finite_numbers():
+    model_serving.check_row([1, -2.5, 3.4e38], "row", 3)
+
+
+def test_parse_instances_reads_one_row_and_many():
+    rows, single = model_serving.parse_instances({"instance": [1, 2]}, 2, 4)
+    np.testing.assert_array_equal(rows, [[1.0, 2.0]])
+    assert single and rows.dtype == np.float64
+    rows, single = model_serving.parse_instances({"instances": [[1, 2], [3, 4]]}, 2, 4)
+    np.testing.assert_array_equal(rows, [[1.0, 2.0], [3.0, 4.0]])
+    assert not single
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ([[1, 2]], "an object with one key.*got a list"),
+        ({}, "one key"),
+        ({"rows": [[1, 2]]}, "got keys"),
+        ({"instance": [1, 2], "instances": [[1, 2]]}, "one key"),
+        ({"instances": []}, "1 to 4 rows, got 0 rows"),
+        ({"instances": [[1, 2]] * 5}, "1 to 4 rows, got 5 rows"),
+        ({"instances": {"0": [1, 2]}}, "got an object"),
+        ({"instances": [[1, 2], [1]]}, r"instances\[1\] must hold 2 numbers, got 1"),
+    ],
+)
+def test_parse_instances_says_what_came_and_what_is_needed(payload, message):
+    with pytest.raises(InvalidInput, match=message) as caught:
+        model_serving.parse_instances(payload, 2, 4)
+    assert caught.value.status == 422
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["instance", "instances", "x"]), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+
+
+@given(json_values)
+@settings(max_examples=40, deadline=None)
+def test_any_json_is_either_a_finite_matrix_or_invalid_input(value):
+    try:
+        rows, _ = model_serving.parse_instances(model_serving.parse_json(json.dumps(value).encode()), 2, 3)
+    except InvalidInput:
+        return
+    assert rows.shape[1] == 2 and np.isfinite(rows.astype(np.float32)).all()
+
+
+# The micro-batcher, without a network.
+
+
+class Doubling:
+    """A model that remembers its batches; with `hold`, it waits in each until `release` is set."""
+
+    n_features, classes = 2, ("a", "b")
+
+    def __init__(self, hold=False):
+        self.batches = []
+        self.entered, self.release = threading.Event(), threading.Event()
+        if not hold:
+            self.release.set()
+
+    def __call__(self, rows):
+        self.batches.append(rows.copy())
+        self.entered.set()
+        assert self.release.wait(PATIENCE)
+        return 2.0 * rows
+
+
+def rows_of(*values):
+    return np.array([[value, -value] for value in values], dtype=float)
+
+
+def with_batcher(model, scenario, **settings):
+    """Run `await scenario(batcher)` beside a batcher at work."""
+
+    async def main():
+        batcher = MicroBatcher(model, ServiceConfig(**{"batch_window_ms": 0.0, **settings}))
+        worker = asyncio.create_task(batcher.run())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await scenario(batcher)
+        finally:
+            if isinstance(model, Doubling):
+                model.release.set()
+            worker.cancel()
+            batcher.worker.shutdown()
+
+    return asyncio.run(main())
+
+
+async def until(condition):
+    """Let the event loop run until the condition holds."""
+    while not condition():
+        await asyncio.sleep(0)
+
+
+def test_take_batch_takes_whole_requests_in_order_and_drops_the_cancelled():
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        sizes = [2, 1, 3, 1]
+        requests = [model_serving.WaitingRequest(np.zeros((n, 2)), 0.0, loop.create_future()) for n in sizes]
+        requests[1].future.cancel()
+        queue = collections.deque(requests)
+        assert model_serving.take_batch(queue, 4) == [requests[0]], "3 rows more do not fit; order is kept"
+        assert model_serving.take_batch(queue, 4) == [requests[2], requests[3]], "filled to the brim"
+        assert model_serving.take_batch(queue, 4) == []
+
+    asyncio.run(scenario())
+
+
+def test_each_request_gets_its_own_rows_back():
+    async def scenario(batcher):
+        return await asyncio.gather(*(batcher.submit(rows_of(*range(n, n + n % 3 + 1))) for n in range(12)))
+
+    for n, output in enumerate(with_batcher(Doubling(), scenario, maximum_batch=5)):
+        np.testing.assert_array_equal(output, 2.0 * rows_of(*range(n, n + n % 3 + 1)))
+
+
+def test_while_the_model_is_busy_the_next_batch_gathers():
+    model = Doubling(hold=True)
+
+    async def scenario(batcher):
+        first = batcher.submit(rows_of(0))
+        await until(model.entered.is_set)
+        others = [batcher.submit(rows_of(i)) for i in range(1, 6)]
+        assert batcher.rows_waiting == 5
+        model.release.set()
+        await asyncio.gather(first, *others)
+
+    with_batcher(model, scenario, maximum_batch=4, queue_limit=8)
+    assert [len(batch) for batch in model.batches] == [1, 4, 1]
+
+
+def test_a_full_batch_does_not_wait_for_its_window():
+    async def scenario(batcher):
+        await asyncio.gather(batcher.submit(rows_of(1)), batcher.submit(rows_of(2)))
+
+    model = Doubling()
+    with_batcher(model, scenario, maximum_batch=2, batch_window_ms=1e6)
+    assert [len(batch) for batch in model.batches] == [2]
+
+
+def test_a_lone_request_waits_for_its_window_only():
+    async def scenario(batcher):
+        await batcher.submit(rows_of(1))
+        return batcher
+
+    records = []
+
+    async def observed(batcher):
+        batcher.observers.append(records.append)
+        await scenario(batcher)
+
+    with_batcher(Doubling(), observed, batch_window_ms=30.0)
+    (record,) = records
+    assert record.rows == 1 and record.started - record.arrivals[0] >= 0.030
+    assert record.finished >= record.started
+
+
+def test_a_full_queue_refuses_and_a_request_larger_than_a_batch_is_an_error():
+    model = Doubling(hold=True)
+
+    async def scenario(batcher):
+        accepted = [batcher.submit(rows_of(0))]
+        await until(model.entered.is_set)
+        accepted += [batcher.submit(rows_of(1, 2)), batcher.submit(rows_of(3))]
+        with pytest.raises(Overloaded, match="overloaded; try again in 1 s"):
+            batcher.submit(rows_of(4))
+        with pytest.raises(ValueError, match="at most 2, got 3"):
+            batcher.submit(rows_of(4, 5, 6))
+        model.release.set()
+        return await asyncio.gather(*accepted)
+
+    answers = with_batcher(model, scenario, maximum_batch=2, queue_limit=3)
+    assert [len(answer) for answer in answers] == [1, 2, 1], "every accepted request is answered"
+
+
+def test_retry_after_is_the_time_that_the_queue_will_take():
+    async def scenario():
+        batcher = MicroBatcher(Doubling(), ServiceConfig())
+        assert batcher.retry_after() == 1
+        for _ in range(10):
+            batcher.submit(rows_of(1))
+        batcher.seconds_per_row = 0.45
+        assert batcher.retry_after() == 5
+        batcher.seconds_per_row = 100.0
+        assert batcher.retry_after() == 60
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_was_given_up_costs_the_model_nothing():
+    model = Doubling(hold=True)
+
+    async def scenario(batcher):
+        first = batcher.submit(rows_of(0))
+        await until(model.entered.is_set)
+        given_up, other = batcher.submit(rows_of(1)), batcher.submit(rows_of(2))
+        given_up.cancel()
+        assert batcher.rows_waiting == 1
+        model.release.set()
+        await asyncio.gather(first, other)
+
+    with_batcher(model, scenario, maximum_batch=8)
+    assert [batch[:, 0].tolist() for batch in model.batches] == [[0.0], [2.0]]
+
+
+def test_an_error_of_the_model_reaches_its_batch_and_no_other():
+    def model(rows):
+        if rows[0, 0] == 13:
+            raise ZeroDivisionError("unlucky")
+        return rows if rows[0, 0] != 14 else rows[:0]
+
+    async def scenario(batcher):
+        results = []
+        for value in (13, 14, 15):
+            results += await asyncio.gather(batcher.submit(rows_of(value)), return_exceptions=True)
+        assert batcher.unanswered == 0
+        return results
+
+    unlucky, short, good = with_batcher(model, scenario)
+    assert isinstance(unlucky, ZeroDivisionError)
+    assert isinstance(short, RuntimeError) and "gave 0 rows for 1" in str(short)
+    np.testing.assert_array_equal(good, rows_of(15))
+
+
+def test_drain_answers_what_was_accepted_and_refuses_the_rest():
+    model = Doubling(hold=True)
+
+    async def scenario(batcher):
+        accepted = [batcher.submit(rows_of(i)) for i in range(3)]
+        drained = asyncio.create_task(batcher.drain())
+        await until(model.entered.is_set)
+        with pytest.raises(Overloaded, match="shutting down"):
+            batcher.submit(rows_of(9))
+        assert not drained.done(), "drain must not return before the last answer"
+        model.release.set()
+        await drained
+        assert all(future.done() for future in accepted)
+        return await asyncio.gather(*accepted)
+
+    # a window of a quarter of an hour: draining must not sit it out
+    assert len(with_batcher(model, scenario, maximum_batch=8, batch_window_ms=1e6)) == 3
+
+
+# The queue in theory.
+
+
+def queue_by_hand(interarrival, service, capacity=10**9):
+    """One request at a time: who is in the system, who waits for how long."""
+    now, departures, waits = 0.0, [], []
+    for a, s in zip(interarrival, service, strict=True):
+        now += a
+        present = [departure for departure in departures if departure > now]
+        if len(present) >= capacity:
+            waits.append(np.nan)
+            continue
+        start = max([now, *present])
+        waits.append(start - now)
+        departures.append(start + s)
+    return np.array(waits)
+
+
+def random_queue(seed, shape, load=1.2):
+    rng = np.random.default_rng(seed)
+    return rng.standard_exponential(shape) / load, rng.gamma(2.0, 0.5, shape)
+
+
+def test_lindley_gives_the_waits_of_a_queue_followed_by_hand():
+    interarrival, service = random_queue(0, (3, 80))
+    waits = model_serving.lindley_waiting_times(interarrival, service)
+    for i in range(3):
+        np.testing.assert_allclose(waits[i], queue_by_hand(interarrival[i], service[i]), atol=1e-12)
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=2, max_size=20))
+@settings(max_examples=30, deadline=None)
+def test_waits_are_not_negative_and_grow_with_every_service_time(pairs):
+    interarrival, service = np.array(pairs).T
+    waits = model_serving.lindley_waiting_times(interarrival, service)
+    slower = service.copy()
+    slower[0] += 1.0
+    assert waits[0] == 0 and (waits >= 0).all()
+    assert (model_serving.lindley_waiting_times(interarrival, slower) >= waits - 1e-9).all()
+
+
+def test_mean_wait_has_its_textbook_values():
+    assert model_serving.mean_waiting_time(0.5) == pytest.approx(1.0)  # M/M/1: ρ / (1 − ρ)
+    assert model_serving.mean_waiting_time(0.9, 0.2) == pytest.approx(1.8)
+    assert model_serving.mean_waiting_time(0.9, 0.2, 0.0) == pytest.approx(0.9)  # M/D/1: half
+    assert model_serving.mean_waiting_time(0.0) == 0.0
+
+
+def test_occupancy_balances_the_flows_between_neighbors():
+    for load in (0.4, 1.0, 2.5):
+        p = model_serving.occupancy(load, 6)
+        assert p.sum() == pytest.approx(1.0)
+        np.testing.assert_allclose(load * p[:-1], p[1:])
+    assert np.isfinite(model_serving.occupancy(10.0, 1000)).all()
+
+
+def test_blocking_probability_has_its_textbook_values():
+    assert model_serving.blocking_probability(1.0, 4) == pytest.approx(1 / 5)
+    assert model_serving.blocking_probability(2.0, 1) == pytest.approx(2 / 3)  # Erlang's formula for one line
+    assert model_serving.blocking_probability(0.5, 3) == pytest.approx(0.5 * 0.5**3 / (1 - 0.5**4))
+    assert model_serving.blocking_probability(3.0, 50) == pytest.approx(2 / 3)  # 1 − 1/ρ when always full
+
+
+def test_accepted_wait_is_bounded_by_the_capacity_and_tends_to_the_unbounded_wait():
+    assert model_serving.accepted_waiting_time(0.7, 1) == 0.0  # who is accepted finds an idle server
+    assert model_serving.accepted_waiting_time(1.0, 5, 2.0) == pytest.approx(
+        2.0 * 2.0
+    )  # 0 … 4 equally likely
+    assert model_serving.accepted_waiting_time(50.0, 9) == pytest.approx(8.0, abs=0.03)
+    unbounded = model_serving.mean_waiting_time(0.6)
+    assert model_serving.accepted_waiting_time(0.6, 200) == pytest.approx(unbounded)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: model_serving.mean_waiting_time(1.0),
+        lambda: model_serving.mean_waiting_time(-0.1),
+        lambda: model_serving.mean_waiting_time(0.5, -1.0),
+        lambda: model_serving.mean_waiting_time(0.5, 1.0, -1.0),
+        lambda: model_serving.occupancy(-1.0, 3),
+        lambda: model_serving.occupancy(0.5, 0),
+        lambda: model_serving.blocking_probability(0.5, 0),
+        lambda: model_serving.accepted_waiting_time(0.5, 3, -1.0),
+        lambda: model_serving.lindley_waiting_times(np.ones(3), np.ones(4)),
+        lambda: model_serving.simulate_finite_queue(np.ones((1, 3)), np.ones((1, 4)), 2),
+        lambda: model_serving.simulate_finite_queue(np.ones((1, 3)), np.ones((1, 3)), 0),
+    ],
+)
+def test_queues_refuse_what_makes_no_sense(call):
+    with pytest.raises(ValueError, match="must be"):
+        call()
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 5, 1000])
+def test_the_bounded_queue_is_the_one_followed_by_hand(capacity):
+    interarrival, service = random_queue(1, (4, 120), load=1.5)
+    waits, accepted = model_serving.simulate_finite_queue(interarrival, service, capacity)
+    for i in range(4):
+        expected = queue_by_hand(interarrival[i], service[i], capacity)
+        np.testing.assert_allclose(waits[i], expected, atol=1e-12)
+        np.testing.assert_array_equal(accepted[i], ~np.isnan(expected))
+
+
+# Export: what the tracer sees, and what it refuses.
+
+
+class Function(modules.Module):
+    """A module around a function of a tensor, with one weight matrix (4, 4)."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.weight = modules.Parameter(np.random.default_rng(0).standard_normal((4, 4)).astype(np.float32))
+
+    def forward(self, x):
+        return self.function(x, self.weight)
+
+
+def outputs(module, X, **options):
+    """The module's output on `X`, and that of its exported graph."""
+    predictor_model = export_onnx(module, X.shape[1:], **options)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        predictor_model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    module.eval()
+    with no_grad():
+        ours = module(Tensor(X)).array
+    return ours, session.run(None, {"input": X})[0]
+
+
+EXPORTABLE = {
+    "arithmetic": lambda x, w: (2.0 - x) / (x * x + 1.0) - x**3 + -x,
+    "elementwise": lambda x, w: (
+        ad.exp(-ad.abs(x)) + ad.log(x * x + 1) + ad.sqrt(x * x) + ad.sign(x) + ad.floor(x)
+    ),
+    "more elementwise": lambda x, w: ad.sin(x) + ad.cos(x) + ad.reciprocal(x * x + 1) + ad.rsqrt(x * x + 1),
+    "small logarithms": lambda x, w: ad.log1p(x * x) + ad.expm1(0.1 * x) + ad.square(x),
+    "activations": lambda x, w: (
+        ad.relu(x) + ad.tanh(x) + ad.sigmoid(x) + ad.erf(x) + ad.softplus(x) + ad.silu(x)
+    ),
+    "gelu": lambda x, w: ad.gelu(x) + ad.gelu(x, approximate="tanh") + ad.leaky_relu(x, 0.2),
+    "fused linear": lambda x, w: ad.linear(ad.linear(x, w, activation="relu"), w, activation="gelu"),
+    "matmul with a transposed weight": lambda x, w: x @ w.T @ (w @ w),
+    "softmax": lambda x, w: ad.softmax(x, -1) + ad.log_softmax(x, 1),
+    "reductions": lambda x, w: (
+        x.sum(1, keepdim=True) + x.mean(-1, keepdim=True) + ad.prod(x, 1, keepdim=True)
+    ),
+    "extremes": lambda x, w: x - ad.amax(x, 1, keepdim=True) + ad.amin(x, 1, keepdim=True),
+    "logsumexp": lambda x, w: ad.logsumexp(x, 1),
+    "variance": lambda x, w: ad.var(x, 1) + ad.std(x, 1, correction=0) + ad.norm(x, dim=1),
+    "cumsum": lambda x, w: ad.cumsum(x, 1),
+    "clip and where": lambda x, w: ad.clip(x, -0.5, 0.5) + ad.where((x > 0) & (x != 1), x, 2.0 * x),
+    "two extremes": lambda x, w: ad.maximum(x, 0.1) + ad.minimum(x, x @ w),
+    "shapes": lambda x, w: x.reshape(-1, 2, 2).transpose(1, 2).flatten(1).unsqueeze(1).squeeze(1),
+    "batched matmul": lambda x, w: (x.reshape(-1, 2, 2) @ x.reshape(-1, 2, 2).permute(0, 2, 1)).reshape(
+        -1, 4
+    ),
+    "joining": lambda x, w: ad.cat([x, x @ w], 1) + ad.stack([x, 2.0 * x], 1).reshape(-1, 8),
+    "slices": lambda x, w: x[:, 1:3] + x[..., :2] + x[:, ::2] + x[:, 3, None],
+    "einsum": lambda x, w: ad.einsum("ni,ij->nj", x, w),
+    "linear on more axes": lambda x, w: ad.linear(x.reshape(-1, 1, 4), w, w[0]),
+    "broadcast": lambda x, w: x.reshape(-1, 1, 4).broadcast_to(x.shape[0], 3, 4) * w[:3],
+    "layer norm": lambda x, w: ad.layer_norm(x, (4,), w[0], w[1], eps=1e-3) + ad.layer_norm(x, 4),
+    "standardized by hand": lambda x, w: (
+        (x - x.mean(1, keepdim=True)) / (ad.var(x, 1, keepdim=True) + 1e-5) ** 0.5
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPORTABLE)
+def test_a_graph_computes_what_the_module_computes(name):
+    X = np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32)
+    for n in (6, 1):
+        ours, theirs = outputs(Function(EXPORTABLE[name]), X[:n])
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(theirs, ours, rtol=2e-5, atol=2e-5)
+
+
+def test_images_pass_through_as_well():
+    network = modules.Sequential(modules.Flatten(), modules.Linear(12, 5, rng=0), modules.Identity())
+    X = np.random.default_rng(2).standard_normal((3, 3, 4)).astype(np.float32)
+    ours, theirs = outputs(network, X)
+    np.testing.assert_allclose(theirs, ours, atol=1e-6)
+
+
+def test_float64_networks_keep_their_digits_and_can_be_narrowed():
+    network = MLP([4, 8, 3], "tanh", dtype=np.float64, rng=0)
+    X = np.random.default_rng(3).standard_normal((5, 4))
+    ours, theirs = outputs(network, X)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-12, atol=1e-13)
+    assert OnnxPredictor(export_onnx(network, 4, dtype=np.float32).SerializeToString())(X).dtype == np.float32
+    gelu, theirs = outputs(MLP([4, 8, 3], "gelu", dtype=np.float64, rng=0), X)
+    np.testing.assert_allclose(theirs, gelu, atol=1e-6)
+
+
+def frozen_statistics(x, w):
+    return x - Tensor(x.array.mean(0))
+
+
+UNSUPPORTED = {
+    "flip": lambda x, w: ad.flip(x, (1,)),
+    "no translation for it": lambda x, w: ad.gather(x, 1, np.zeros((x.shape[0], 1), dtype=int)),
+    "changes with the input": frozen_statistics,
+    "argument other": lambda x, w: x * float(x.array.max()),
+    "different ways": lambda x, w: x @ w if x.shape[0] > 3 else x,
+    "NumPy on the arrays": lambda x, w: Tensor(np.maximum(x.array, 0)),
+    "'softplus'.*beta": lambda x, w: ad.softplus(x, beta=2.0),
+    "picks rows of the batch": lambda x, w: x[0],
+    "counts the rows of the batch": lambda x, w: ad.var(x, 0),
+    "one Tensor": lambda x, w: (x, x),
+}
+
+
+@pytest.mark.parametrize("message", UNSUPPORTED)
+def test_what_cannot_be_exported_is_named(message):
+    with pytest.raises(UnsupportedOperation, match=message):
+        export_onnx(Function(UNSUPPORTED[message]), 4)
+
+
+def test_a_change_in_place_is_refused():
+    def forward(x, w):
+        y = x * 2.0
+        y += 1.0
+        return y @ w
+
+    with pytest.raises(UnsupportedOperation, match="in place"):
+        export_onnx(Function(forward), 4)
+
+
+def test_export_leaves_the_network_as_it_was_and_traces_evaluation_mode():
+    network = modules.Sequential(
+        modules.Linear(4, 4, rng=0), modules.Dropout(0.5), modules.Linear(4, 2, rng=1)
+    )
+    network[0].eval()
+    model = export_onnx(network, 4)
+    assert [module.training for module in network] == [False, True, True]
+    assert [node.op_type for node in model.graph.node] == ["Gemm", "Gemm", "Identity"]
+    assert sys.getprofile() is None
+
+
+def test_the_tracer_records_the_engines_calls_with_their_arguments():
+    x = Tensor(np.ones((2, 4), dtype=np.float32))
+    recorded, output = onnx_export.trace(Function(lambda x, w: ad.softmax(x @ w, dim=1)), x)
+    assert [step.name for step in recorded] == ["matmul", "softmax"]
+    assert recorded[1].arguments["dim"] == 1 and recorded[1].result is output
+
+
+def test_equal_constants_are_stored_once_and_unused_results_are_dropped():
+    def forward(x, w):
+        ad.tanh(x)  # nobody needs it
+        return (x * 3.0 + 3.0) @ w @ w
+
+    model = export_onnx(Function(forward), 4)
+    assert [node.op_type for node in model.graph.node] == ["Mul", "Add", "MatMul", "MatMul", "Identity"]
+    assert len(model.graph.initializer) == 2
+
+
+def test_the_file_is_valid_and_says_what_it_is(tmp_path):
+    import onnx
+
+    path = tmp_path / "network.onnx"
+    network = MLP([4, 6, 3], rng=0)
+    export_onnx(network, 4, path, classes=["ant", "bee", "cat"])
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert model.ir_version == onnx_export.IR_VERSION
+    assert [entry.version for entry in model.opset_import] == [onnx_export.OPSET]
+    first = model.graph.input[0].type.tensor_type.shape.dim
+    assert first[0].dim_param == "n" and first[1].dim_value == 4
+    predictor = OnnxPredictor(path)
+    assert predictor.n_features == 4 and predictor.classes == ["ant", "bee", "cat"]
+    assert OnnxPredictor(export_onnx(network, 4).SerializeToString()).classes == [0, 1, 2]
+
+
+def test_another_implementation_of_onnx_computes_the_same():
+    from onnx.reference import ReferenceEvaluator
+
+    network = modules.Sequential(modules.Linear(4, 6, rng=0), modules.LayerNorm(6), modules.GELU())
+    X = np.random.default_rng(4).standard_normal((5, 4)).astype(np.float32)
+    (theirs,) = ReferenceEvaluator(export_onnx(network, 4)).run(None, {"input": X})
+    np.testing.assert_allclose(theirs, measurements.network_logits(network, X), atol=1e-6)
+
+
+def test_preprocessing_in_the_graph_is_that_of_training():
+    network, rng = MLP([4, 6, 3], rng=0), np.random.default_rng(5)
+    X, shift, scale = rng.normal(5, 3, (9, 4)), rng.standard_normal(4), rng.uniform(1, 3, 4)
+    predictor = OnnxPredictor(export_onnx(network, 4, shift=shift, scale=scale).SerializeToString())
+    expected = measurements.network_logits(network, (X - shift) / scale)
+    np.testing.assert_allclose(predictor(X), expected, atol=1e-6)
+    # a linear network makes the skew exact: forgetting the shift moves each logit by w · shift
+    linear = MLP([4, 3], rng=0)
+    right = OnnxPredictor(export_onnx(linear, 4, shift=shift).SerializeToString())(X)
+    wrong = OnnxPredictor(export_onnx(linear, 4).SerializeToString())(X)
+    moved = linear[0].weight.array @ shift
+    np.testing.assert_allclose(wrong - right, np.tile(moved, (9, 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": 0.0}, "scale must be finite numbers, none zero"),
+        ({"scale": [1.0, 2.0]}, "scale must .* got shape"),
+        ({"shift": np.ones((5, 4))}, "shift must .* got shape"),
+        ({"shift": np.nan}, "shift must be finite"),
+        ({"classes": ["a", "b"]}, "classes must name the 3 columns"),
+        ({"dtype": np.int32}, "dtype must be float32 or float64"),
+        ({"input_shape": 0}, "input_shape must be one or more positive"),
+    ],
+)
+def test_bad_options_of_the_export_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        export_onnx(MLP([4, 3], rng=0), **{"input_shape": 4, **options})
+
+
+def test_a_predictor_refuses_models_of_another_shape(tmp_path):
+    with pytest.raises(ValueError, match="one input of shape"):
+        OnnxPredictor(export_onnx(modules.Flatten(), (2, 2)).SerializeToString())
+    with pytest.raises(FileNotFoundError):
+        OnnxPredictor(tmp_path / "missing.onnx")
+
+
+# The service, on a real socket, in a thread of this process.
+
+NETWORK_SIZES = [5, 8, 3]
+CLASSES = ["ant", "bee", "cat"]
+QUICK = {"port": 0, "drain_seconds": 0.0, "timeout": 5.0}
+
+
+@pytest.fixture(scope="module")
+def network():
+    return MLP(NETWORK_SIZES, "tanh", rng=0)
+
+
+@pytest.fixture(scope="module")
+def service(network):
+    model = export_onnx(network, 5, scale=2.0, classes=CLASSES)
+    config = ServiceConfig(**QUICK, maximum_batch=4, queue_limit=8, body_limit=100_000)
+    with service_in_thread(OnnxPredictor(model.SerializeToString()), config) as service:
+        yield service
+
+
+def test_one_row_is_answered_as_the_network_would(service, network):
+    row = [1.0, -2.0, 0.5, 3, 4]
+    answer = client.fetch(f"{service.url}/predict", {"instance": row})
+    assert answer.status == 200
+    logits = measurements.network_logits(network, np.array([row]) / 2.0)[0]
+    prediction = answer.json()["prediction"]
+    np.testing.assert_allclose(prediction["logits"], logits, atol=1e-5)
+    np.testing.assert_allclose(prediction["probabilities"], np.exp(logits) / np.exp(logits).sum(), atol=1e-5)
+    assert prediction["label"] == CLASSES[logits.argmax()]
+
+
+def test_many_rows_are_answered_in_order(service, network):
+    rows = np.random.default_rng(6).standard_normal((4, 5))
+    answer = client.fetch(f"{service.url}/predict", {"instances": rows.tolist()})
+    logits = [prediction["logits"] for prediction in answer.json()["predictions"]]
+    np.testing.assert_allclose(logits, measurements.network_logits(network, rows / 2.0), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("/health", "ok"),
+        ("/ready", "ready"),
+        ("/metrics", "groundup_rows_waiting"),
+        ("/docs", "POST /predict"),
+        ("/openapi.json", "instances"),
+    ],
+)
+def test_the_other_routes_answer(service, path, content):
+    answer = client.fetch(service.url + path)
+    assert answer.status == 200 and content in answer.body.decode()
+    assert "https://" not in answer.body.decode(), "nothing is loaded from elsewhere"
+
+
+def test_unknown_paths_and_methods_are_told_so(service):
+    assert client.fetch(f"{service.url}/nowhere").status == 404
+    assert client.fetch(f"{service.url}/predict").status == 405
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (b"", 400, "not JSON"),
+        (b'{"instance": [1, 2', 400, "not JSON"),
+        (b"\x80", 400, "not JSON"),
+        (b'{"instance": [1, 2, NaN, 4, 5]}', 400, "NaN is not a JSON number"),
+        (b"[" * 50_000, 400, "nested too deeply"),
+        (b'{"instance": [1, 2, 1e999, 4, 5]}', 422, "instance[2] must be a finite number"),
+        (b'{"instance": [1, 2, "3", 4, 5]}', 422, "got a string"),
+        (b'{"instance": [1, 2, 3]}', 422, "5 numbers, got 3"),
+        (b'{"instances": [[1, 2, 3, 4, 5], [1]]}', 422, "instances[1]"),
+        (json.dumps({"instances": [[0] * 5] * 5}).encode(), 422, "1 to 4 rows"),
+        (b" " * 100_001, 413, "100,000 bytes"),
+        (b"{}", 422, "one key"),
+        (b"null", 422, "got null"),
+    ],
+)
+def test_bad_bodies_are_refused_with_a_message(service, body, status, message):
+    answer = client.fetch(f"{service.url}/predict", body=body)
+    assert answer.status == status
+    assert message in answer.json()["error"]
+
+
+def test_a_body_of_20_megabytes_is_refused_and_the_answer_arrives(service):
+    answer = client.fetch(f"{service.url}/predict", body=b"1" * 20_000_000)
+    assert answer.status == 413 and "bytes" in answer.json()["error"]
+
+
+def exchange(url, *pieces):
+    """Send bytes over a plain socket and return all that comes back."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_chunked_body_without_a_declared_length_is_limited_too(service):
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"%x\r\n%s\r\n" % (50_000, b"1" * 50_000)
+    raw = exchange(service.url, head, chunk, chunk, chunk, b"0\r\n\r\n")
+    assert raw.startswith(b"HTTP/1.1 413") and b"100,000 bytes" in raw
+
+
+def test_who_asks_first_is_told_before_sending(service):
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100000000\r\n\r\n"
+    raw = exchange(service.url, head)
+    assert raw.startswith(b"HTTP/1.1 413")
+
+
+def test_an_input_that_overflows_the_network_is_invalid_not_a_failure():
+    network = MLP([2, 3, 3], "identity", rng=0)  # tanh would hide the overflow
+    for layer in network.linear_layers():
+        layer.weight.array[...] = 100.0
+    predictor = OnnxPredictor(export_onnx(network, 2).SerializeToString())
+    with service_in_thread(predictor, ServiceConfig(**QUICK)) as service:
+        answer = client.fetch(f"{service.url}/predict", {"instances": [[1, 1], [3e38, 3e38]]})
+        assert answer.status == 422 and "row 1" in answer.json()["error"]
+
+
+def counter(service, name):
+    text = client.fetch(f"{service.url}/metrics").body.decode()
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+
+
+def test_metrics_count_what_happened(service):
+    names = (
+        'groundup_requests_total{path="/predict",status="200"}',
+        'groundup_refused_total{reason="invalid_input"}',
+        "groundup_batch_rows_sum",
+        "groundup_waiting_seconds_count",
+    )
+    before = [counter(service, name) for name in names]
+    client.fetch(f"{service.url}/predict", {"instances": [[0] * 5] * 3})
+    client.fetch(f"{service.url}/predict", {"instances": []})
+    after = [counter(service, name) for name in names]
+    assert np.subtract(after, before).tolist() == [1, 1, 3, 1]
+
+
+def test_a_failing_model_is_a_500_and_the_service_goes_on(caplog):
+    def model(rows):
+        if rows[0, 0] == 13:
+            raise ZeroDivisionError
+        return rows
+
+    model.n_features, model.classes = 2, [0, 1]
+    with service_in_thread(model, ServiceConfig(**QUICK)) as service:
+        failed = client.fetch(f"{service.url}/predict", {"instance": [13, 0]})
+        assert failed.status == 500 and "the model failed" in failed.json()["error"]
+        assert client.fetch(f"{service.url}/predict", {"instance": [1, 0]}).status == 200
+
+
+def test_two_classes_may_share_one_logit():
+    predictor = OnnxPredictor(export_onnx(MLP([2, 1], rng=0), 2, classes=["no", "yes"]).SerializeToString())
+    with service_in_thread(predictor, ServiceConfig(**QUICK)) as service:
+        answer = client.fetch(f"{service.url}/predict", {"instance": [1, 2]}).json()["prediction"]
+    logit = answer["logits"][0]
+    np.testing.assert_allclose(answer["probabilities"], [1 / (1 + np.exp(logit)), 1 / (1 + np.exp(-logit))])
+    assert answer["label"] == ("yes" if logit > 0 else "no")
+
+
+def in_background(function, *args):
+    """Start a call in a thread; returns a function that waits for its result."""
+    box = []
+    thread = threading.Thread(target=lambda: box.append(function(*args)), daemon=True)
+    thread.start()
+
+    def result():
+        thread.join(PATIENCE)
+        assert box, "no answer came"
+        return box[0]
+
+    return result
+
+
+def wait_until(condition):
+    """Poll a condition that costs a little, with a bound."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+
+
+def test_overload_refuses_at_once_with_retry_after_and_loses_no_accepted_request():
+    model = Doubling(hold=True)
+    config = ServiceConfig(
+        **{**QUICK, "timeout": PATIENCE}, maximum_batch=2, queue_limit=4, batch_window_ms=0.0
+    )
+    with service_in_thread(model, config) as service:
+        payloads = [{"instance": [i, -i]} for i in range(12)]
+        answers = in_background(client.open_loop, f"{service.url}/predict", payloads, [0.0] * 12)
+        wait_until(lambda: counter(service, "groundup_refused_total{") >= 6)  # 2 with the model, 4 waiting
+        assert service.batcher.rows_waiting == 4
+        model.release.set()
+        answers = answers()
+    accepted = [i for i, answer in enumerate(answers) if answer.status == 200]
+    assert {answer.status for answer in answers} == {200, 503}
+    assert 5 <= len(accepted) <= 6, "one or two rows in the first batch, four waiting"
+    for i in accepted:
+        assert answers[i].json()["prediction"]["logits"] == [2.0 * i, -2.0 * i]
+    for answer in answers:
+        if answer.status == 503:
+            assert 1 <= int(answer.headers["retry-after"]) <= 60
+            assert "overloaded" in answer.json()["error"]
+
+
+def test_an_answer_that_takes_too_long_is_a_503_and_a_slow_body_a_408():
+    model = Doubling(hold=True)
+    with service_in_thread(model, ServiceConfig(**{**QUICK, "timeout": 0.2})) as service:
+        answer = client.fetch(f"{service.url}/predict", {"instance": [1, 2]})
+        assert answer.status == 503 and "retry-after" in answer.headers
+        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+        assert exchange(service.url, head, b"123").startswith(b"HTTP/1.1 408")
+        model.release.set()
+
+
+def test_draining_is_announced_and_answers_what_was_accepted():
+    model = Doubling(hold=True)
+    with service_in_thread(model, ServiceConfig(**{**QUICK, "timeout": PATIENCE})) as service:
+        accepted = in_background(client.fetch, f"{service.url}/predict", {"instance": [3, 4]})
+        assert model.entered.wait(PATIENCE)
+        service.begin_drain()
+        wait_until(lambda: client.fetch(f"{service.url}/ready").status == 503)
+        refused = client.fetch(f"{service.url}/predict", {"instance": [1, 2]})
+        assert refused.status == 503 and "shutting down" in refused.json()["error"]
+        assert "retry-after" in refused.headers
+        assert client.fetch(f"{service.url}/health").status == 200
+        model.release.set()
+        assert accepted().json()["prediction"]["logits"] == [6.0, 8.0]
+
+
+def test_the_live_service_waits_as_lindley_computes():
+    model = Doubling()
+    payloads = [{"instance": [1, 2]}] * 60
+    measured, computed = measurements.live_waiting_times(
+        payloads, 0.8, 0.003, model, np.random.default_rng(0)
+    )
+    # No request can start before its predecessor has left: this bound is exact.
+    assert (measured >= computed - 1e-9).all()
+    # What the event loop adds to each start is passed on to all who wait behind it, at most 60 requests. A
+    # busy machine adds milliseconds; ten for each of them would be a service that does something else.
+    assert (measured - computed).max() < 60 * 0.010
+    assert measured.size == 60 and computed.max() > 0
+
+
+# The process.
+
+
+def test_a_process_serves_answers_what_it_accepted_on_sigterm_and_exits(tmp_path, network):
+    path = tmp_path / "network.onnx"
+    export_onnx(network, 5, path)
+    # one request waits for a companion that never comes: only the drain can send it on its way
+    config = ServiceConfig(port=0, maximum_batch=2, batch_window_ms=1e6, timeout=PATIENCE, drain_seconds=0.0)
+    with running_service(path, config, patience=PATIENCE) as url:
+        assert client.fetch(f"{url}/ready").json() == {"status": "ready"}
+        pair = client.fetch(f"{url}/predict", {"instances": [[0] * 5, [1] * 5]})
+        assert len(pair.json()["predictions"]) == 2
+        waiting = in_background(client.fetch, f"{url}/predict", {"instance": [1] * 5})
+        service = SimpleNamespace(url=url)
+        wait_until(lambda: counter(service, "groundup_rows_waiting") == 1)
+    answer = waiting()  # the context has sent SIGTERM and seen exit status 0
+    assert answer.status == 200
+    np.testing.assert_allclose(
+        answer.json()["prediction"]["logits"], pair.json()["predictions"][1]["logits"], atol=1e-6
+    )
+    with pytest.raises(OSError, match=r"."):
+        client.fetch(f"{url}/health")
+
+
+def test_a_process_that_cannot_serve_says_why(tmp_path):
+    with pytest.raises(RuntimeError, match=r"missing\.onnx"), running_service(tmp_path / "missing.onnx"):
+        pass
+
+
+def test_the_command_line_refuses_bad_settings(capsys):
+    from level6_systems.serve import main
+
+    with pytest.raises(SystemExit) as caught:
+        main(["--model", "x.onnx", "--queue-limit", "3"])
+    assert caught.value.code == 2 and "queue_limit must be at least maximum_batch" in capsys.readouterr().err
+    assert main(["--model", "/nowhere/x.onnx"]) == 1
+
+
+def test_serve_announces_its_address_and_refuses_a_taken_one(network):
+    predictor = OnnxPredictor(export_onnx(network, 5).SerializeToString())
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        model_serving.serve(predictor, ServiceConfig(port=taken.getsockname()[1]))
+
+
+def test_importing_the_topic_is_light():
+    heavy = {"onnx", "onnxruntime", "fastapi", "uvicorn", "prometheus_client", "scipy", "sklearn", "torch"}
+    code = "import sys, level6_systems.model_serving; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert not heavy & set(done.stdout.split())
+
+
+def test_example_and_benchmarks_run():
+    assert len(model_serving.example().axes) == 2
+    for benchmark in model_serving.benchmarks():
+        ours, theirs = benchmark.setup(32)
+        np.testing.assert_allclose(ours(), theirs(), atol=1e-5)
+
+
+def test_agrees_with_the_reference(agreements):
+    disagreeing = [agreement for agreement in agreements if not agreement.agrees]
+    assert not disagreeing, disagreeing
+
+
+@pytest.mark.parametrize("name", [mode.name for mode in FAILURE_MODES])
+def test_breaks_and_mends(verdicts, name):
+    assert verdicts[name].breaks.verdict == "holds", verdicts[name].breaks
+    assert verdicts[name].remedy.verdict == "holds", verdicts[name].remedy
