@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -172,13 +172,13 @@ def main(arguments: list[str] | None = None) -> None:
     # The matrices here are small: several threads would spend their time waiting for each other.
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    usage_error = typer.BadParameter.__bases__[0]
+    usage_error: Any = typer.BadParameter.__bases__[0]
     try:
         status = app(args=arguments, standalone_mode=False)
     except CommandError as error:
         _fail(str(error), error.status)
     except usage_error as error:
-        _fail(f"{error.format_message()} ('groundup --help' shows the commands.)", 2)  # type: ignore[attr-defined]
+        _fail(f"{error.format_message()} ('groundup --help' shows the commands.)", 2)
     except LookupError as error:
         from groundup.catalogue import UnknownTopic
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import sys
+from typing import Any
 
 from groundup import catalogue
 from groundup.catalogue import ROOT
@@ -47,7 +48,7 @@ def examine(*, as_json: bool) -> int:
     from groundup.reports import _print_json
 
     pinned = _pins()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for distribution, module, extra in LIBRARIES:
         present = importlib.util.find_spec(module) is not None
         installed = importlib.metadata.version(distribution) if present else None
@@ -62,7 +63,7 @@ def examine(*, as_json: bool) -> int:
             }
         )
     missing = [row for row in rows if row["installed"] is None]
-    needed = [row for row in missing if row["extra"] == "core" or str(row["extra"]).startswith("level")]
+    needed = [row for row in missing if row["extra"] == "core" or row["extra"].startswith("level")]
     if as_json:
         _print_json(rows)
         return 1 if needed else 0
@@ -72,8 +73,8 @@ def examine(*, as_json: bool) -> int:
         note = "" if row["proved"] in (None, row["installed"]) else f"  (proved with {row['proved']})"
         print(f"  {row['library']:<20} {version:<14} {row['extra']:<10}{note if row['installed'] else ''}")
     for extra in dict.fromkeys(row["extra"] for row in missing):
-        names = ", ".join(str(row["library"]) for row in missing if row["extra"] == extra)
-        print(f"\n{names} missing: {_command(str(extra))}")
+        names = ", ".join(row["library"] for row in missing if row["extra"] == extra)
+        print(f"\n{names} missing: {_command(extra)}")
     print("\nNothing is missing." if not missing else "")
     return 1 if needed else 0
 

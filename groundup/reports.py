@@ -392,7 +392,14 @@ def _each(
 ) -> Iterator[tuple[Topic, Any]]:
     """Do the work for each topic with progress on stderr; None where a reference is missing."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     stderr = Console(stderr=True)
     with Progress(

@@ -196,11 +196,11 @@ def _both_themes(draw: Callable[[], Any]) -> tuple[bytes, bytes]:
     """The same picture as PNG for a light and for a dark page."""
     from shared import figures
 
-    pictures = []
-    for name in ("light", "dark"):
-        with figures.theme(name):  # type: ignore[arg-type]
-            pictures.append(figures.to_png(draw()))
-    return pictures[0], pictures[1]
+    def picture(name: figures.Theme) -> bytes:
+        with figures.theme(name):
+            return figures.to_png(draw())
+
+    return picture("light"), picture("dark")
 
 
 def _print_stop(console: Console, stop: Stop) -> None:

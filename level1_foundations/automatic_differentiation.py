@@ -101,6 +101,7 @@ import contextlib
 import functools
 import heapq
 import math
+from typing import no_type_check
 
 import numpy as np
 
@@ -418,14 +419,15 @@ def seed_gradient(root, gradient=None):
 
 
 # %%
+@no_type_check
 def unpack(node, create_graph):
     """What the rules of `node` saved. Raises if it was freed, or changed in place."""
     if node.rules is None:
         raise RuntimeError(
             "Trying to backward through the graph a second time (or directly access saved tensors after they "
             "have already been freed). Saved intermediate values of the graph are freed when you call "
-            ".backward() or gradients(). Specify retain_graph=True if you need to backward through the graph a "
-            "second time."
+            ".backward() or gradients(). Specify retain_graph=True if you need to backward through the graph "
+            "a second time."
         )
     saved, versions = node.saved, node.versions
     if type(saved) is Promise:
@@ -450,6 +452,7 @@ def unpack(node, create_graph):
 
 
 # %%
+@no_type_check
 def add_gradient(pending, owned, target, contribution, g):
     """Add what a rule made of `g` to the gradient that `target` has so far."""
     held = pending.get(target)
@@ -559,6 +562,7 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False):
         accumulate(leaf, g, leaf in owned, create_graph)
 
 
+@no_type_check
 def accumulate(leaf, g, owned, create_graph):
     """Add `g` to `leaf.grad`, in place where there is one, never sharing memory with another gradient."""
     with set_grad_enabled(create_graph):

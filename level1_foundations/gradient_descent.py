@@ -267,9 +267,9 @@ def gradient_at(gradient: Callable[[np.ndarray], Any], x: np.ndarray) -> np.ndar
     return g
 
 
-def explain_failure(
+def explain_failure(  # practice: keep
     finite: bool, satisfied: bool, taken: int, norm: float, tol: float
-) -> None:  # practice: keep
+) -> None:
     if not finite:
         warn_not_converged(
             f"gradient_descent left the finite numbers at step {taken + 1} and stopped before it; "

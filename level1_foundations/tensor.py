@@ -24,6 +24,7 @@ import functools
 import itertools
 import threading
 import weakref
+from typing import no_type_check
 
 import numpy as np
 
@@ -51,14 +52,17 @@ mode = RecordingMode()
 class set_grad_enabled:
     """`with set_grad_enabled(flag):` or `@set_grad_enabled(flag)`: record operations or not."""
 
+    @no_type_check
     def __init__(self, enabled):  # practice: keep
         self.enabled = bool(enabled)
         self.previous = []
 
+    @no_type_check
     def __enter__(self):  # practice: keep
         self.previous.append(mode.enabled)
         mode.enabled = self.enabled
 
+    @no_type_check
     def __exit__(self, *error):  # practice: keep
         mode.enabled = self.previous.pop()
 
@@ -106,6 +110,9 @@ def is_grad_enabled():  # practice: keep
 #   meets every operation after all operations that use its result.
 #
 # It does *not* hold its output, nor inputs that no rule needs: what nobody saves is freed at once.
+#
+# (`no_type_check` marks what runs at every operation, so that the checker of the test run, which wraps every
+# function, leaves it alone. It changes nothing else.)
 
 # %%
 creation_numbers = itertools.count()
@@ -116,6 +123,7 @@ class Node:
 
     __slots__ = ("dtype", "edges", "number", "output", "rules", "saved", "saves_output", "shape", "versions")
 
+    @no_type_check
     def __init__(self, array, inputs, rules, saved, saves_output):  # practice: keep
         self.number = next(creation_numbers)
         self.edges = [(x.grad_fn or x) if x.requires_grad else None for x in inputs]
@@ -131,15 +139,16 @@ class Node:
         return f"<{rules[0].__qualname__.split('.')[0]}>" if self.rules else "<freed>"
 
 
+@no_type_check
 def record(array, inputs, rules, saved=(), saves_output=False):  # practice: keep
     """The tensor around `array`, with a node on the tape if recording is on and an input needs gradients.
 
-    `rules` is a tuple with one function `rule(g, *saved) -> Tensor` for each of `inputs`, or a single function
-    that returns all gradients at once (`None` where an input needs none). Rules are written in tensor
-    operations, so that their own derivative can be recorded. A rule may return the shape of the output where an
-    input was broadcast: the walk sums it back, and casts it to the input's type. It must not return a `saved`
-    tensor itself, and keeps arrays in `saved`, never in a closure: only what is saved can be freed, checked,
-    and computed again by a checkpoint. With `saves_output` the rules receive the output as the last of `saved`.
+    `rules` is a tuple with one function `rule(g, *saved) -> Tensor` for each of `inputs`, or one function that
+    returns all gradients at once (`None` where an input needs none). Rules are written in tensor operations, so
+    that their own derivative can be recorded. A rule may return the shape of the output where an input was
+    broadcast: the walk sums it back, and casts it to the input's type. It must not return a `saved` tensor
+    itself, and keeps arrays in `saved`, never in a closure: only what is saved can be freed, checked, and
+    computed again by a checkpoint. With `saves_output` the rules receive the output as the last of `saved`.
     """
     output = new_tensor(array)
     if mode.enabled:
@@ -160,6 +169,7 @@ def record(array, inputs, rules, saved=(), saves_output=False):  # practice: kee
     return output
 
 
+@no_type_check
 def record_view(array, input, rule):  # practice: keep
     """As `record` for one input whose memory the output shares: a change in place counts for both."""
     output = record(array, (input,), (rule,))
@@ -397,6 +407,7 @@ Tensor.__imul__ = Tensor.mul_ = in_place(np.multiply)
 Tensor.__itruediv__ = Tensor.div_ = in_place(np.true_divide)
 
 
+@no_type_check
 def new_tensor(array, allocate=object.__new__):  # practice: keep
     """A tensor around `array`, unchecked: what every operation uses."""
     result = allocate(Tensor)
@@ -448,6 +459,7 @@ def comes_from_numpy(data):  # practice: keep
     return not isinstance(data, (float, list, tuple)) or isinstance(data, np.generic)
 
 
+@no_type_check
 def as_tensor(data):  # practice: keep
     """`data` itself if it is a tensor, else a tensor around it (arrays are not copied)."""
     return data if isinstance(data, Tensor) else Tensor(data)
@@ -466,6 +478,7 @@ KIND_RANK = {"b": 0, "i": 1, "u": 1, "f": 2}
 DEFAULT_DTYPE = {"b": np.dtype(bool), "i": np.dtype(np.int64), "f": np.dtype(np.float32)}
 
 
+@no_type_check
 def operands(a, b):  # practice: keep
     """Two operands as tensors of one type."""
     if not isinstance(a, Tensor):
@@ -479,6 +492,7 @@ def operands(a, b):  # practice: keep
     return a.to(dtype), b.to(dtype)
 
 
+@no_type_check
 def as_operand(value, other):  # practice: keep
     """A Python number takes the type of `other` unless its kind is wider."""
     if isinstance(value, (bool, int, float)) and isinstance(other, Tensor):
@@ -500,6 +514,7 @@ def result_type(a, b):  # practice: keep
     return np.promote_types(a.dtype, b.dtype)
 
 
+@no_type_check
 def floating(x):  # practice: keep
     """`x` as a tensor of floating-point type: integers become float32, as in torch."""
     x = x if isinstance(x, Tensor) else as_tensor(x)

@@ -27,7 +27,9 @@ def summary_table(model: LinearRegression, level: float = 0.95) -> str:
     names = getattr(model, "feature_names_in_", [f"x{j + 1}" for j in range(model.n_features_in_)])
     names = (["intercept"] if model.fit_intercept else []) + [str(name) for name in names]
     estimate = np.append(model.intercept_, model.coef_) if model.fit_intercept else np.ravel(model.coef_)
-    columns = zip(names, estimate, errors, model.t_values_, model.p_values_, model.conf_int(level), strict=True)
+    columns = zip(
+        names, estimate, errors, model.t_values_, model.p_values_, model.conf_int(level), strict=True
+    )
     rows = [
         (name, f"{b:.5g}", f"{se:.4g}", f"{t:.3f}", _p_value(p), f"{low:.5g}", f"{high:.5g}")
         for name, b, se, t, p, (low, high) in columns
@@ -47,11 +49,21 @@ def _overview(model: LinearRegression) -> list[tuple[str, str, str, str]]:
     test = model.f_test()
     weighted = model._data[2] is not None
     return [
-        ("Method", "weighted least squares" if weighted else "least squares", "R²", f"{model.r_squared_:.4f}"),
+        (
+            "Method",
+            "weighted least squares" if weighted else "least squares",
+            "R²",
+            f"{model.r_squared_:.4f}",
+        ),
         ("Covariance", model.cov_type, "Adjusted R²", f"{model.adjusted_r_squared_:.4f}"),
         ("Observations", f"{len(basis.Q)}", f"F({test.df_num}, {basis.df:g})", f"{test.statistic:.4g}"),
         ("Residual df", f"{basis.df:g}", "P(F)", _p_value(test.p_value)),
-        ("Residual std err", f"{np.sqrt(model.residual_variance_):.5g}", "Log-likelihood", f"{model.log_likelihood_:.2f}"),
+        (
+            "Residual std err",
+            f"{np.sqrt(model.residual_variance_):.5g}",
+            "Log-likelihood",
+            f"{model.log_likelihood_:.2f}",
+        ),
         ("Rank of X", f"{model.rank_}", "AIC, BIC", f"{model.aic_:.1f}, {model.bic_:.1f}"),
     ]
 
@@ -67,4 +79,6 @@ def _pair(left: str, left_value: str, right: str, right_value: str, width: int) 
 
 
 def _row(cells: tuple[str, ...], widths: list[int]) -> str:
-    return "  ".join([f"{cells[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(cells[1:], widths[1:], strict=True))])
+    return "  ".join(
+        [f"{cells[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(cells[1:], widths[1:], strict=True))]
+    )

@@ -14,19 +14,20 @@
 #
 # ## 1. Select
 #
-# **Question.** How is a network described, so that an optimizer finds every number in it, a file can hold it, and
-# one word switches it from learning to predicting?
+# **Question.** How is a network described, so that an optimizer finds every number in it, a file can hold it,
+# and one word switches it from learning to predicting?
 #
-# **Answer.** As a tree. Each node is a *module*: it owns parameters (numbers that learn), buffers (numbers that do
-# not), child modules, and a `forward` that computes with them. Everything else, from `parameters()` to
-# `state_dict()`, is a walk over this tree.
+# **Answer.** As a tree. Each node is a *module*: it owns parameters (numbers that learn), buffers (numbers
+# that do not), child modules, and a `forward` that computes with them. Everything else, from `parameters()`
+# to `state_dict()`, is a walk over this tree.
 #
-# **Builds on** `level1_foundations.automatic_differentiation` (tensors and their gradients).
-# **Mirrors** `torch.nn` and `torch.utils.data`: the same names, arguments, orders, messages and printed forms.
+# **Builds on** `level1_foundations.automatic_differentiation` (tensors and their gradients). **Mirrors**
+# `torch.nn` and `torch.utils.data`: the same names, arguments, orders, messages and printed forms.
 #
-# **Sources.** Paszke et al. (2019), *PyTorch: an imperative style, high-performance deep learning library*; Goodfellow,
-# Bengio and Courville (2016), *Deep Learning*, chapters 6 to 8; He et al. (2015) for the initialization; Srivastava et
-# al. (2014) for dropout; Ba, Kiros and Hinton (2016) for layer normalization; Hendrycks and Gimpel (2016) for GELU.
+# **Sources.** Paszke et al. (2019), *PyTorch: an imperative style, high-performance deep learning library*;
+# Goodfellow, Bengio and Courville (2016), *Deep Learning*, chapters 6 to 8; He et al. (2015) for the
+# initialization; Srivastava et al. (2014) for dropout; Ba, Kiros and Hinton (2016) for layer normalization;
+# Hendrycks and Gimpel (2016) for GELU.
 
 # %%
 from __future__ import annotations
@@ -48,20 +49,21 @@ from shared.arrays import random_generator, validate_choice, validate_number
 #
 # ### Walking the tree
 #
-# Visit a node before its children, children in the order in which they were assigned, and join names with dots. Two
-# places in the tree may hold *one and the same* object (tied weights). Its gradient is then already the sum over both
-# places, because the chain rule adds over all paths:
+# Visit a node before its children, children in the order in which they were assigned, and join names with
+# dots. Two places in the tree may hold *one and the same* object (tied weights). Its gradient is then already
+# the sum over both places, because the chain rule adds over all paths:
 #
 # $$\frac{\mathrm d}{\mathrm dw} f(w, w) = \partial_1 f(w, w) + \partial_2 f(w, w).$$
 #
-# So an optimizer must meet it once: a walk remembers what it has seen and yields it under its first name only.
-# `state_dict` lists both names, because a file is read by name.
+# So an optimizer must meet it once: a walk remembers what it has seen and yields it under its first name
+# only. `state_dict` lists both names, because a file is read by name.
 #
 # ### The linear layer and its first weights
 #
-# $y = x W^{\!\top} + b$ with $W$ of shape (outputs, inputs). Draw $W_{ij} \sim U(-c, c)$, whose variance is $c^2/3$. A
-# sum of $n$ = fan-in independent terms has $\operatorname{Var}(y) = n\,\tfrac{c^2}{3}\,\mathbb E[x^2]$. He et al. ask
-# for a variance that survives a leaky ReLU of negative slope $a$, which keeps the fraction $(1+a^2)/2$ of it:
+# $y = x W^{\!\top} + b$ with $W$ of shape (outputs, inputs). Draw $W_{ij} \sim U(-c, c)$, whose variance is
+# $c^2/3$. A sum of $n$ = fan-in independent terms has
+# $\operatorname{Var}(y) = n\,\tfrac{c^2}{3}\,\mathbb E[x^2]$. He et al. ask for a variance that survives a
+# leaky ReLU of negative slope $a$, which keeps the fraction $(1+a^2)/2$ of it:
 #
 # $$n\,\frac{c^2}{3}\cdot\frac{1+a^2}{2} = 1 \quad\Longrightarrow\quad c = \sqrt{\frac{6}{(1+a^2)\,n}}.$$
 #
@@ -70,14 +72,14 @@ from shared.arrays import random_generator, validate_choice, validate_number
 #
 # ### Cross-entropy
 #
-# The network gives scores (*logits*) $z$, the model is $p_k = e^{z_k}/\sum_j e^{z_j}$. The negative log-likelihood of
-# class $y$ is
+# The network gives scores (*logits*) $z$, the model is $p_k = e^{z_k}/\sum_j e^{z_j}$. The negative
+# log-likelihood of class $y$ is
 #
 # $$\ell(z, y) = -\log p_y = \log\sum_j e^{z_j} - z_y, \qquad
 #   \frac{\partial \ell}{\partial z_k} = p_k - [k = y].$$
 #
-# It is computed from $\log\sum\exp$, never as the logarithm of a rounded probability. With class weights $w$, label
-# smoothing $\varepsilon$ over $K$ classes and samples marked `ignore_index` left out,
+# It is computed from $\log\sum\exp$, never as the logarithm of a rounded probability. With class weights $w$,
+# label smoothing $\varepsilon$ over $K$ classes and samples marked `ignore_index` left out,
 #
 # $$\ell_i = -(1-\varepsilon)\, w_{y_i}\log p_{i y_i} - \frac{\varepsilon}{K}\sum_k w_k \log p_{ik},\qquad
 #   L = \frac{\sum_i \ell_i}{\sum_i w_{y_i}}.$$
@@ -85,14 +87,14 @@ from shared.arrays import random_generator, validate_choice, validate_number
 # ### Dropout and layer normalization
 #
 # Dropout multiplies each entry by $m/(1-p)$, $m\sim\text{Bernoulli}(1-p)$: expectation $x$, variance
-# $x^2\,p/(1-p)$. Without `eval()` this variance stays in the predictions. Layer normalization subtracts the mean of
-# each sample over its last axes and divides by the (biased) standard deviation, then scales and shifts by what it
-# learnt:
+# $x^2\,p/(1-p)$. Without `eval()` this variance stays in the predictions. Layer normalization subtracts the
+# mean of each sample over its last axes and divides by the (biased) standard deviation, then scales and
+# shifts by what it learnt:
 #
 # $$y = \gamma\,\frac{x-\mu}{\sqrt{\sigma^2+\epsilon}} + \beta.$$
 #
-# **Cost.** Walks are linear in the number of modules. `Linear` costs $2nmk$ operations forward for $n$ rows, $m$
-# inputs, $k$ outputs, and twice that backward. A data loader copies each sample once an epoch.
+# **Cost.** Walks are linear in the number of modules. `Linear` costs $2nmk$ operations forward for $n$ rows,
+# $m$ inputs, $k$ outputs, and twice that backward. A data loader copies each sample once an epoch.
 
 # %% [markdown]
 # ## 3. Implement
@@ -117,7 +119,6 @@ class Parameter(Tensor):
 
     def __reduce__(self) -> tuple:  # practice: keep
         return Parameter, (self.array, self.requires_grad)
-
 
 
 # %%
@@ -160,9 +161,9 @@ def walk_members(
 
 
 # %% [markdown]
-# A module sorts what is assigned to it: a `Parameter` goes to `_parameters`, a `Module` to `_modules`, everything
-# else stays an ordinary attribute. A plain Python list of modules is an ordinary attribute, so its parameters are
-# invisible; that is what `Sequential` and `ModuleList` are for.
+# A module sorts what is assigned to it: a `Parameter` goes to `_parameters`, a `Module` to `_modules`,
+# everything else stays an ordinary attribute. A plain Python list of modules is an ordinary attribute, so its
+# parameters are invisible; that is what `Sequential` and `ModuleList` are for.
 
 
 # %%
@@ -511,8 +512,9 @@ class RemovableHandle:
 # %% [markdown]
 # ### State
 #
-# `state_dict` hands out the live arrays, as torch does: copy them if they are to survive the next optimizer step.
-# Loading first compares everything and then copies, so that a refused file leaves the network as it was.
+# `state_dict` hands out the live arrays, as torch does: copy them if they are to survive the next optimizer
+# step. Loading first compares everything and then copies, so that a refused file leaves the network as it
+# was.
 
 
 # %%
@@ -599,8 +601,8 @@ def floating_dtype(dtype: Any) -> np.dtype:  # practice: keep
 # %% [markdown]
 # ### Layers
 #
-# $y = x W^{\!\top} + b$, one fused operation of the engine, so that the gradients of $W$, $b$ and $x$ are three
-# products and nothing in between is stored.
+# $y = x W^{\!\top} + b$, one fused operation of the engine, so that the gradients of $W$, $b$ and $x$ are
+# three products and nothing in between is stored.
 
 
 # %%
@@ -647,7 +649,9 @@ class Linear(Module):
         return ad.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:  # practice: keep
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        )
 
 
 class ReLU(Module):
@@ -721,8 +725,8 @@ class Flatten(Module):
 
 
 # %% [markdown]
-# In training, dropout keeps an entry with probability $1-p$ and divides it by $1-p$, so that the expectation stays
-# $x$. In evaluation it does nothing.
+# In training, dropout keeps an entry with probability $1-p$ and divides it by $1-p$, so that the expectation
+# stays $x$. In evaluation it does nothing.
 
 
 # %%
@@ -773,7 +777,10 @@ class LayerNorm(Module):
         super().__init__()
         self.normalized_shape = tuple(np.atleast_1d(normalized_shape).tolist())
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        for name, start, wanted in (("weight", 1.0, elementwise_affine), ("bias", 0.0, elementwise_affine and bias)):
+        for name, start, wanted in (
+            ("weight", 1.0, elementwise_affine),
+            ("bias", 0.0, elementwise_affine and bias),
+        ):
             values = np.full(self.normalized_shape, start, floating_dtype(dtype))
             self.register_parameter(name, Parameter(values) if wanted else None)
 
@@ -789,7 +796,8 @@ class LayerNorm(Module):
 # %% [markdown]
 # ### Containers
 #
-# `Sequential` feeds each module's output to the next; `ModuleList` only holds modules, so that they are found.
+# `Sequential` feeds each module's output to the next; `ModuleList` only holds modules, so that they are
+# found.
 
 
 # %%
@@ -860,8 +868,8 @@ class Sequential(ModuleList):
 # %% [markdown]
 # ### Losses
 #
-# `cross_entropy` is Level 1's fused operation, with all of torch's options: its forward pass is the $\log\sum\exp$ above and
-# its backward pass $(p - [k = y])/n$.
+# `cross_entropy` is Level 1's fused operation, with all of torch's options: its forward pass is the
+# $\log\sum\exp$ above and its backward pass $(p - [k = y])/n$.
 
 
 # %%
@@ -877,16 +885,18 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """
     input, target = ad.as_tensor(input), ad.as_tensor(target)
     if input.shape != target.shape:
-        raise ValueError(f"mse_loss needs two tensors of one shape, got input {input.shape} and target {target.shape}")
+        raise ValueError(
+            f"mse_loss needs two tensors of one shape, got input {input.shape} and target {target.shape}"
+        )
     return ad.mse_loss(input, target, reduction)
 
 
 # %% [markdown]
 # ### Batches
 #
-# An epoch is one pass over the data in a fresh random order, cut into batches. The gradient of a batch is then an
-# unbiased estimate of the gradient of all. The last batch is shorter where the batch size does not divide $n$: the
-# mean of the batch means is *not* the mean (see the failure modes).
+# An epoch is one pass over the data in a fresh random order, cut into batches. The gradient of a batch is
+# then an unbiased estimate of the gradient of all. The last batch is shorter where the batch size does not
+# divide $n$: the mean of the batch means is *not* the mean (see the failure modes).
 
 
 # %%
@@ -929,7 +939,13 @@ class DataLoader:
     """
 
     def __init__(
-        self, dataset: Any, batch_size: Any = 1, shuffle: bool = False, *, drop_last: bool = False, rng: Any = None
+        self,
+        dataset: Any,
+        batch_size: Any = 1,
+        shuffle: bool = False,
+        *,
+        drop_last: bool = False,
+        rng: Any = None,
     ) -> None:
         self.batch_size = validate_number(batch_size, "batch_size", minimum=1, integer=True)
         self.shuffle, self.drop_last, self.dataset = shuffle, drop_last, dataset
@@ -1018,9 +1034,14 @@ def compare_layers(comparison: Comparison, torch: Any) -> None:  # practice: kee
         y.backward(Tensor(upstream))
         their_y.backward(torch.tensor(upstream))
         gradients = [x.grad.array, *[parameter.grad.array for parameter in ours.parameters()]]
-        their_gradients = [their_x.grad.numpy(), *[parameter.grad.numpy() for parameter in theirs.parameters()]]
+        their_gradients = [
+            their_x.grad.numpy(),
+            *[parameter.grad.numpy() for parameter in theirs.parameters()],
+        ]
         reason = "a closed form: rounding only"
-        comparison.compare(f"output, {name}", y.array, their_y.detach().numpy(), tolerance=1e-13, reason=reason)
+        comparison.compare(
+            f"output, {name}", y.array, their_y.detach().numpy(), tolerance=1e-13, reason=reason
+        )
         comparison.compare(
             f"gradients, {name}", np.concatenate([g.ravel() for g in gradients]),
             np.concatenate([g.ravel() for g in their_gradients]), tolerance=1e-12, reason=reason,
@@ -1033,9 +1054,16 @@ def compare_losses(comparison: Comparison, torch: Any) -> None:  # practice: kee
     rng = np.random.default_rng(2)
     logits, y = 3 * rng.normal(size=(6, 5)), np.array([0, 3, 4, -100, 1, 3])
     target, weight = rng.normal(size=(6, 5)), rng.uniform(0.5, 2, 5)
-    options: list[tuple] = [("mse_loss", target, {"reduction": reduction}) for reduction in ("mean", "sum", "none")]
+    options: list[tuple] = [
+        ("mse_loss", target, {"reduction": reduction}) for reduction in ("mean", "sum", "none")
+    ]
     for reduction in ("mean", "sum", "none"):
-        for extra in ({}, {"label_smoothing": 0.1}, {"weight": weight}, {"weight": weight, "label_smoothing": 0.3}):
+        for extra in (
+            {},
+            {"label_smoothing": 0.1},
+            {"weight": weight},
+            {"weight": weight, "label_smoothing": 0.3},
+        ):
             options.append(("cross_entropy", y, {"reduction": reduction, **extra}))
     options.append(("cross_entropy", np.abs(target), {}))
     options.append(("cross_entropy", y, {"ignore_index": 3}))
@@ -1047,23 +1075,31 @@ def compare_losses(comparison: Comparison, torch: Any) -> None:  # practice: kee
         as_theirs = {key: torch.tensor(value) if key == "weight" else value for key, value in chosen.items()}
         loss, their_loss = comparison.run(
             lambda n=name, x=x, g=goal, o=as_ours: globals()[n](x, Tensor(g), **o),
-            lambda n=name, x=their_x, g=goal, o=as_theirs: getattr(torch.nn.functional, n)(x, torch.tensor(g), **o),
+            lambda n=name, x=their_x, g=goal, o=as_theirs: getattr(torch.nn.functional, n)(
+                x, torch.tensor(g), **o
+            ),
         )
         loss.sum().backward()
         their_loss.sum().backward()
-        label = ", ".join([name, "soft targets" if goal is not y and name == "cross_entropy" and not chosen else ""]
-                          + [f"{key}={value}" if key != "weight" else "class weights" for key, value in chosen.items()])  # fmt: skip
+        said = [f"{key}={value}" if key != "weight" else "class weights" for key, value in chosen.items()]
+        soft = ["soft targets"] if name == "cross_entropy" and goal.ndim == 2 else []
+        label = ", ".join([name, *soft, *said])
         reason = "a closed form: rounding only"
         value = np.asarray(their_loss.detach().numpy())
         comparison.compare(f"value, {label}", loss.array, value, tolerance=1e-13, reason=reason)
-        comparison.compare(f"gradient, {label}", x.grad.array, their_x.grad.numpy(), tolerance=1e-12, reason=reason)
+        comparison.compare(
+            f"gradient, {label}", x.grad.array, their_x.grad.numpy(), tolerance=1e-12, reason=reason
+        )
 
 
 def compare_machinery(comparison: Comparison, torch: Any) -> None:  # practice: keep
     """Names, order and printed form of a nested network with tied weights; messages; the spread of first weights."""
+
     def nested(layers, **options):
         inner = layers.Sequential(layers.Linear(4, 4), layers.ReLU(), layers.LayerNorm(4))
-        network = layers.Sequential(OrderedDict(encoder=inner, drop=layers.Dropout(0.1), head=layers.Linear(4, 4)))
+        network = layers.Sequential(
+            OrderedDict(encoder=inner, drop=layers.Dropout(0.1), head=layers.Linear(4, 4))
+        )
         network.head.weight = network.encoder[0].weight
         return network
 
@@ -1073,14 +1109,21 @@ def compare_machinery(comparison: Comparison, torch: Any) -> None:  # practice: 
     ours, theirs = comparison.run(lambda: nested(Ours), lambda: nested(torch.nn))
     for label, names in (
         ("parameters, tied once", lambda network: [name for name, _ in network.named_parameters()]),
-        ("parameters, all places", lambda network: [n for n, _ in network.named_parameters(remove_duplicate=False)]),
+        (
+            "parameters, all places",
+            lambda network: [n for n, _ in network.named_parameters(remove_duplicate=False)],
+        ),
         ("modules", lambda network: [name for name, _ in network.named_modules()]),
         ("children", lambda network: [name for name, _ in network.named_children()]),
         ("state", lambda network: list(network.state_dict())),
         ("printed", repr),
     ):
         comparison.compare(
-            f"names: {label}", np.array(names(ours)), np.array(names(theirs)), tolerance=0, reason="the same text"
+            f"names: {label}",
+            np.array(names(ours)),
+            np.array(names(theirs)),
+            tolerance=0,
+            reason="the same text",
         )
 
     def message(network, tensor):
@@ -1135,7 +1178,9 @@ def benchmarks() -> list[Benchmark]:
         X = np.random.default_rng(0).normal(size=(n, 128)).astype(np.float32)
         ours = Sequential(Linear(128, 256, rng=0), LayerNorm(256), GELU(), Linear(256, 10, rng=1))
         theirs = nn.Sequential(nn.Linear(128, 256), nn.LayerNorm(256), nn.GELU(), nn.Linear(256, 10))
-        theirs.load_state_dict({name: torch.tensor(tensor.array) for name, tensor in ours.state_dict().items()})
+        theirs.load_state_dict(
+            {name: torch.tensor(tensor.array) for name, tensor in ours.state_dict().items()}
+        )
 
         def run(network: Any, x: Any) -> None:
             network.zero_grad()
@@ -1157,9 +1202,10 @@ def benchmarks() -> list[Benchmark]:
 # %% [markdown]
 # ## 5. Document
 #
-# **Use it** as the ground of every network from here on: subclass `Module`, assign layers in `__init__`, compute in
-# `forward`. **Do not** keep layers in a plain list (they would not be found: `ModuleList`), call `forward` yourself
-# (hooks would not run), or keep a `state_dict` across optimizer steps without copying its arrays.
+# **Use it** as the ground of every network from here on: subclass `Module`, assign layers in `__init__`,
+# compute in `forward`. **Do not** keep layers in a plain list (they would not be found: `ModuleList`), call
+# `forward` yourself (hooks would not run), or keep a `state_dict` across optimizer steps without copying its
+# arrays.
 #
 # **How it breaks**, with numbers: [failure_modes/modules.py](failure_modes/modules.py).
 #
@@ -1189,7 +1235,10 @@ def example():
     look()
     handle_free, losses = seen.pop(), []
     watch.remove()
-    loader, optimizer = DataLoader((X, y), batch_size=64, shuffle=True, rng=3), Adam(network.parameters(), lr=2e-3)
+    loader, optimizer = (
+        DataLoader((X, y), batch_size=64, shuffle=True, rng=3),
+        Adam(network.parameters(), lr=2e-3),
+    )
     for _ in range(12):
         for X_batch, y_batch in loader:
             loss = cross_entropy(network(X_batch), y_batch)
@@ -1203,7 +1252,9 @@ def example():
     figure, (left, right) = subplots(1, 2, width=9.0, height=3.6)
     steps = np.arange(1, len(losses) + 1) / len(loader)
     left.plot(steps, losses, color=COLORS["muted"], linewidth=0.8, label="each batch")
-    left.plot(np.arange(1, 13), np.reshape(losses, (12, -1)).mean(1), color=COLORS["ours"], label="mean of an epoch")
+    left.plot(
+        np.arange(1, 13), np.reshape(losses, (12, -1)).mean(1), color=COLORS["ours"], label="mean of an epoch"
+    )
     left.set(xlabel="epoch", ylabel="cross-entropy", title="A network of modules learns digits", yscale="log")
     left.legend()
     bins = np.linspace(-6, 6, 80)

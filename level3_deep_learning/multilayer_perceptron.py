@@ -14,23 +14,25 @@
 #
 # ## 1. Select
 #
-# **Question.** How can a function with thousands of adjustable numbers be fitted to examples, when no formula gives
-# the best numbers?
+# **Question.** How can a function with thousands of adjustable numbers be fitted to examples, when no formula
+# gives the best numbers?
 #
-# **Answer.** Stack linear maps with a bent function between them, and follow the gradient of the loss downhill. The
-# gradient with respect to *all* numbers costs no more than about twice the prediction itself: backpropagation.
+# **Answer.** Stack linear maps with a bent function between them, and follow the gradient of the loss
+# downhill. The gradient with respect to *all* numbers costs no more than about twice the prediction itself:
+# backpropagation.
 #
 # **Builds on** `modules` (layers, batches), `level1_foundations.automatic_differentiation`,
-# `level1_foundations.gradient_descent` (SGD, Adam).
-# **Mirrors** a `torch.nn.Sequential` of `Linear` layers, and `sklearn.neural_network.MLPClassifier`.
+# `level1_foundations.gradient_descent` (SGD, Adam). **Mirrors** a `torch.nn.Sequential` of `Linear` layers,
+# and `sklearn.neural_network.MLPClassifier`.
 #
-# **Sources.** Rumelhart, Hinton and Williams (1986) for backpropagation; Goodfellow, Bengio and Courville (2016),
-# *Deep Learning*, section 6.5; Glorot and Bengio (2010) and He et al. (2015) for initialization; Kingma and Ba (2015)
-# for Adam; Prechelt (1998) for early stopping.
+# **Sources.** Rumelhart, Hinton and Williams (1986) for backpropagation; Goodfellow, Bengio and Courville
+# (2016), *Deep Learning*, section 6.5; Glorot and Bengio (2010) and He et al. (2015) for initialization;
+# Kingma and Ba (2015) for Adam; Prechelt (1998) for early stopping.
 
 # %%
 from __future__ import annotations
 
+import itertools
 import math
 import numbers
 import warnings
@@ -45,13 +47,21 @@ from level1_foundations import automatic_differentiation as ad
 from level1_foundations.automatic_differentiation import Tensor, no_grad
 from level1_foundations.gradient_descent import SGD, Adam
 from level3_deep_learning import modules
+from level3_deep_learning.minibatch_training import (
+    Patience,
+    batch_size,
+    check_parameters,
+    decode,
+    encode_targets,
+    set_learning_rate,
+    stratified_split,
+    train_one_epoch,
+)
 from level3_deep_learning.modules import GELU, DataLoader, Identity, Linear, ReLU, Sequential, Sigmoid, Tanh
 from shared.agreement import Agreement, Benchmark, Comparison
 from shared.arrays import (
     random_generator,
     validate_choice,
-    validate_labels,
-    validate_matrix,
     validate_number,
     validate_sample_weight,
 )
@@ -70,8 +80,8 @@ from shared.special import erf
 # | $A_l = \varphi(Z_l)$ | activations, $l < L$ | $(n, d_l)$ |
 # | $\Delta_l = \partial\mathcal L/\partial Z_l$ | errors | $(n, d_l)$ |
 #
-# **Forward.** $Z_l = A_{l-1} W_l^{\!\top} + \mathbf 1 b_l^{\!\top}$. The last $Z_L$ are the logits, and the loss is the
-# mean cross-entropy
+# **Forward.** $Z_l = A_{l-1} W_l^{\!\top} + \mathbf 1 b_l^{\!\top}$. The last $Z_L$ are the logits, and the
+# loss is the mean cross-entropy
 #
 # $$\mathcal L = \frac1n \sum_{i=1}^n \Big(\log \sum_k e^{Z_{L,ik}} - Z_{L,i y_i}\Big).$$
 #
@@ -93,15 +103,16 @@ from shared.special import erf
 #   dA_{l-1} = \varphi'(Z_{l-1})\odot dZ_{l-1}
 #   \;\Rightarrow\; \Delta_{l-1} = (\Delta_l W_l)\odot\varphi'(Z_{l-1}). \tag{4}$$
 #
-# Equations (1) to (4), applied from the top down, are backpropagation. **Cost.** Forward, layer $l$ takes one product
-# of $2 n d_l d_{l-1}$ operations; backward it takes two of that size, (2) and (4), and the first layer needs no (4).
-# Memory: all $A_l$ are kept for the way back, $n\sum_l d_l$ numbers.
+# Equations (1) to (4), applied from the top down, are backpropagation. **Cost.** Forward, layer $l$ takes one
+# product of $2 n d_l d_{l-1}$ operations; backward it takes two of that size, (2) and (4), and the first
+# layer needs no (4). Memory: all $A_l$ are kept for the way back, $n\sum_l d_l$ numbers.
 #
-# **Assumptions.** $\varphi$ is differentiable where it is used (at its kink, ReLU's derivative is taken as 0). Nothing
-# promises a global minimum: the loss is not convex, already because permuting hidden units leaves it unchanged.
+# **Assumptions.** $\varphi$ is differentiable where it is used (at its kink, ReLU's derivative is taken as
+# 0). Nothing promises a global minimum: the loss is not convex, already because permuting hidden units leaves
+# it unchanged.
 #
-# **Regularization.** `MLPClassifier` adds $\frac{\alpha}{2 n_B}\sum_l\|W_l\|^2$ to the loss of a batch of $n_B$ samples
-# (weights, not biases), whose gradient is weight decay: $\frac{\alpha}{n_B} W_l$.
+# **Regularization.** `MLPClassifier` adds $\frac{\alpha}{2 n_B}\sum_l\|W_l\|^2$ to the loss of a batch of
+# $n_B$ samples (weights, not biases), whose gradient is weight decay: $\frac{\alpha}{n_B} W_l$.
 
 # %% [markdown]
 # ## 3. Implement
@@ -178,8 +189,9 @@ def softmax_cross_entropy(
 
 
 # %% [markdown]
-# Backward: (2) $\partial_{W_l} = \Delta_l^{\!\top} A_{l-1}$, (3) $\partial_{b_l} = \Delta_l^{\!\top}\mathbf 1$, then one
-# layer down by (4) $\Delta_{l-1} = (\Delta_l W_l)\odot\varphi'(Z_{l-1})$.
+# Backward: (2) $\partial_{W_l} = \Delta_l^{\!\top} A_{l-1}$, (3)
+# $\partial_{b_l} = \Delta_l^{\!\top}\mathbf 1$, then one layer down by (4)
+# $\Delta_{l-1} = (\Delta_l W_l)\odot\varphi'(Z_{l-1})$.
 
 
 # %%
@@ -227,18 +239,22 @@ def backpropagation(
 #
 # The engine knows the rules (2) to (4) for each of its operations, so a network is only its forward pass.
 #
-# **First weights.** If the entries of $W_l$ are independent with mean 0, then $\operatorname{Var}(Z_l) = d_{l-1}
-# \operatorname{Var}(W_l)\,\mathbb E[A_{l-1}^2]$, and ReLU passes half of the second moment on:
-# $\mathbb E[A^2] = \tfrac12\operatorname{Var}(Z)$. The scale of the signals stays constant over the layers if
+# **First weights.** If the entries of $W_l$ are independent with mean 0, then
+# $\operatorname{Var}(Z_l) = d_{l-1} \operatorname{Var}(W_l)\,\mathbb E[A_{l-1}^2]$, and ReLU passes half of
+# the second moment on: $\mathbb E[A^2] = \tfrac12\operatorname{Var}(Z)$. The scale of the signals stays
+# constant over the layers if
 #
 # - He: $\operatorname{Var}(W) = 2/d_{l-1}$, made for ReLU;
-# - Glorot: $\operatorname{Var}(W) = 2/(d_{l-1}+d_l)$, a compromise of both directions for $\varphi'\approx 1$; the
-#   uniform distribution on $\pm c$ has variance $c^2/3$, hence $c = \sqrt{6/(d_{l-1}+d_l)}$;
+# - Glorot: $\operatorname{Var}(W) = 2/(d_{l-1}+d_l)$, a compromise of both directions for
+#   $\varphi'\approx 1$; the uniform distribution on $\pm c$ has variance $c^2/3$, hence
+#   $c = \sqrt{6/(d_{l-1}+d_l)}$;
 # - torch's default has $\operatorname{Var}(W) = 1/(3d_{l-1})$, which keeps neither (see the failure modes).
 
 
 # %%
-def default_initialization(fan_in: int, fan_out: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def default_initialization(
+    fan_in: int, fan_out: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """torch's: weights and bias uniform in ±1/√fan_in."""
     bound = modules.kaiming_bound(fan_in, math.sqrt(5.0))
     return rng.uniform(-bound, bound, (fan_out, fan_in)), rng.uniform(-bound, bound, fan_out)
@@ -249,7 +265,9 @@ def he_initialization(fan_in: int, fan_out: int, rng: np.random.Generator) -> tu
     return rng.normal(0.0, math.sqrt(2.0 / fan_in), (fan_out, fan_in)), np.zeros(fan_out)
 
 
-def glorot_initialization(fan_in: int, fan_out: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def glorot_initialization(
+    fan_in: int, fan_out: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Weights uniform in ±√(6/(fan_in + fan_out)), zero bias."""
     bound = math.sqrt(6.0 / (fan_in + fan_out))
     return rng.uniform(-bound, bound, (fan_out, fan_in)), np.zeros(fan_out)
@@ -258,6 +276,14 @@ def glorot_initialization(fan_in: int, fan_out: int, rng: np.random.Generator) -
 def zero_initialization(fan_in: int, fan_out: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """All zeros: what not to do."""
     return np.zeros((fan_out, fan_in)), np.zeros(fan_out)
+
+
+def uniform_initialization(
+    fan_in: int, fan_out: int, rng: np.random.Generator, *, factor: float = 6.0
+) -> tuple:
+    """scikit-learn's: weights and bias uniform in ±√(factor/(fan_in + fan_out)), factor 2 for logistic units."""
+    bound = math.sqrt(factor / (fan_in + fan_out))
+    return rng.uniform(-bound, bound, (fan_out, fan_in)), rng.uniform(-bound, bound, fan_out)
 
 
 ACTIVATIONS = {"relu": ReLU, "tanh": Tanh, "logistic": Sigmoid, "gelu": GELU, "identity": Identity}
@@ -299,7 +325,7 @@ class MLP(Sequential):
         validate_choice(activation, "activation", ACTIVATIONS)
         rng = random_generator(rng)
         layers = []
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in itertools.pairwise(sizes):
             layers += [Linear(fan_in, fan_out, dtype=dtype, rng=0), ACTIVATIONS[activation]()]
         super().__init__(*layers[:-1])
         self.sizes = sizes
@@ -316,158 +342,17 @@ def initialize(network: MLP, initialization: Any, rng: np.random.Generator) -> N
         validate_choice(initialization, "initialization", INITIALIZATIONS)
         initialization = INITIALIZATIONS[initialization]
     for layer in network.linear_layers():
-        layer.weight.array[...], layer.bias.array[...] = initialization(layer.in_features, layer.out_features, rng)
+        layer.weight.array[...], layer.bias.array[...] = initialization(
+            layer.in_features, layer.out_features, rng
+        )
 
 
 # %% [markdown]
 # ### The classifier
 #
-# Targets: several classes get one logit each and cross-entropy. Two classes get a single logit $z$ with
-# $P(y=1) = \sigma(z)$, whose negative log-likelihood is $\log(1 + e^z) - yz$; so does each label of a multilabel
-# problem, and their losses are added. Sample weights $w_i$ turn means into $\sum w_i \ell_i / \sum w_i$.
-
-
-# %%
-def network_loss(logits: Tensor, targets: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-    """Mean loss of a batch: cross-entropy of codes (n,), or logistic loss of 0/1 targets (n, k) summed over k."""
-    if targets.ndim == 1:
-        if sample_weight is None:
-            return ad.cross_entropy(logits, targets)
-        losses = ad.cross_entropy(logits, targets, reduction="none")  # (n,)
-    else:
-        losses = ad.sum(ad.softplus(logits) - logits * targets, 1)  # (n,)
-    if sample_weight is None:
-        return losses.mean()
-    return (losses * sample_weight).sum() / float(sample_weight.array.sum())
-
-
-def penalty(network: MLP, alpha: float) -> float:
-    """α/2 times the sum of all squared weights, biases left out."""
-    return 0.5 * alpha * float(sum(np.vdot(layer.weight.array, layer.weight.array) for layer in network.linear_layers()))
-
-
-def train_one_epoch(network: MLP, optimizer: Any, loader: DataLoader, alpha: float = 0.0) -> float:
-    """One pass over the data, one optimizer step a batch; returns the mean loss, each batch before its step.
-
-    `loader` yields `(X, targets)` or `(X, targets, sample_weight)`. The first parameter group of `optimizer` holds
-    the weights, whose decay is α over the batch's total weight.
-    """
-    total, seen = 0.0, 0
-    for X, targets, *sample_weight in loader:
-        n = len(targets)
-        mass = float(sample_weight[0].array.sum()) if sample_weight else n
-        if mass == 0:
-            continue  # all weights zero: nothing to learn from
-        optimizer.param_groups[0]["weight_decay"] = alpha / mass
-        loss = network_loss(network(X), targets, *sample_weight)
-        optimizer.zero_grad()
-        loss.backward()
-        total += (loss.item() + (penalty(network, alpha) / mass if alpha else 0.0)) * n
-        optimizer.step()
-        seen += n
-    return total / max(seen, 1)
-
-
-# %% [markdown]
-# scikit-learn keeps the *velocity* $v \leftarrow \mu v - \eta g$, torch (and Level 1) the sum of gradients
-# $u \leftarrow \mu u + g$ with step $-\eta u$. They agree as long as $v = -\eta u$, so when the rate changes from
-# $\eta$ to $\eta'$, $u$ must be scaled by $\eta/\eta'$.
-
-
-# %%
-def set_learning_rate(optimizer: Any, learning_rate: float) -> None:
-    """Change the rate and leave the velocity of SGD with momentum as it is."""
-    for group in optimizer.param_groups:
-        factor = group["lr"] / learning_rate
-        group["lr"] = learning_rate
-        for parameter in group["params"]:
-            momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
-            if momentum is not None:
-                momentum *= factor
-
-
-def stratified_split(
-    y: np.ndarray | None, n: int, fraction: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers for training and for validation, ⌈n·fraction⌉ of them; each class (if `y`) in its proportion.
-
-    Sort by class, at random within each, and take every (1/fraction)-th row.
-    """
-    n_validation = math.ceil(n * fraction)
-    if n_validation < 2 or n_validation >= n:
-        raise ValueError(
-            f"The validation set is too small or too large: validation_fraction={fraction} of {n} samples are "
-            f"{n_validation}. Change validation_fraction, or use more samples."
-        )
-    shuffled = rng.random(n)
-    order = np.argsort(shuffled) if y is None else np.lexsort((shuffled, y))
-    picked = ((np.arange(n_validation) + 0.5) * n / n_validation).astype(int)
-    return np.delete(order, picked), order[picked]
-
-
-# %%
-class Patience:
-    """Counts epochs without progress: a value must beat the best one by `tol` (lower loss or higher score)."""
-
-    def __init__(self, tol: float, larger_is_better: bool) -> None:
-        self.tol, self.sign, self.best, self.count = tol, 1.0 if larger_is_better else -1.0, -np.inf, 0
-
-    def update(self, value: float) -> bool:
-        """Take in the value of one more epoch; returns whether it is the best so far."""
-        gain = self.sign * value
-        # scikit-learn counts a loss that gains exactly `tol` as progress, and a score that does as well
-        self.count = self.count + 1 if gain < self.best + self.tol else 0
-        improved = gain > self.best
-        self.best = max(self.best, gain)
-        return improved
-
-
-# %%
-def encode_targets(
-    y: Any, n: int, dtype: Any, classes: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return `(classes, targets, multilabel)` for labels (n,), or for a 0/1 matrix (n, k) of k labels.
-
-    Targets are codes (n,) for three or more classes, else 0/1 of shape (n, 1), or (n, k) for a multilabel problem.
-    `classes` fixes the classes, so that a batch may lack some of them.
-
-    Raises:
-        ValueError: not class labels, a single class, or a label that is not among `classes`.
-    """
-    y = y if y is None else np.asarray(y)
-    if y is not None and y.ndim == 2 and y.shape[1] > 1:
-        matrix = validate_matrix(y, "y", dtype=dtype)
-        if len(matrix) != n or not np.isin(matrix, (0, 1)).all():
-            raise ValueError(
-                f"A y with several columns must be a multilabel indicator of zeros and ones with {n} rows, "
-                f"got shape {matrix.shape} with values up to {matrix.max():g}."
-            )
-        return np.arange(matrix.shape[1]), matrix, True
-    present, codes = validate_labels(y, length=n)
-    classes = present if classes is None else np.asarray(classes)
-    if not np.isin(present, classes).all():
-        raise ValueError(f"y has classes not in classes_: {np.setdiff1d(present, classes)}; classes_ has {classes}.")
-    if len(classes) < 2:
-        raise ValueError(f"y must hold at least 2 classes, got 1 class: {classes[0]!r}.")
-    codes = np.searchsorted(classes, present)[codes]
-    return classes, codes if len(classes) > 2 else codes.astype(dtype)[:, None], False
-
-
-def decode(logits: np.ndarray, classes: np.ndarray, multilabel: bool) -> np.ndarray:
-    """The most probable labels: argmax of several classes; probability above one half, that is a logit above 0, else."""
-    if multilabel:
-        return (logits > 0).astype(int)
-    return classes[np.argmax(logits, axis=1) if logits.shape[1] > 1 else (logits[:, 0] > 0).astype(int)]
-
-
-def uniform_initialization(fan_in: int, fan_out: int, rng: np.random.Generator, *, factor: float = 6.0) -> tuple:
-    """scikit-learn's: weights and bias uniform in ±√(factor/(fan_in + fan_out)), factor 2 for logistic units."""
-    bound = math.sqrt(factor / (fan_in + fan_out))
-    return rng.uniform(-bound, bound, (fan_out, fan_in)), rng.uniform(-bound, bound, fan_out)
-
-
-# %% [markdown]
-# The estimator only joins these pieces: validate, draw a network, run epochs until nothing improves.
+# The estimator only joins pieces: validate, draw a network, run epochs until nothing improves. The pieces that know
+# nothing of networks' shapes (targets, batch losses, epochs, patience) stand in
+# [minibatch_training.py](minibatch_training.py).
 
 
 # %%
@@ -542,7 +427,9 @@ class MLPClassifier(ClassifierMixin, Estimator):
         fresh = not (self.warm_start and hasattr(self, "network_"))
         X, targets, sample_weight = self._prepare(X, y, sample_weight, fresh)
         if not fresh and not self._multilabel and len(np.unique(y)) != len(self.classes_):
-            raise ValueError(f"warm_start needs the classes of the previous fit, {self.classes_}; got {np.unique(y)}.")
+            raise ValueError(
+                f"warm_start needs the classes of the previous fit, {self.classes_}; got {np.unique(y)}."
+            )
         rng = random_generator(self.random_state)
         if fresh:
             self._start(X, targets, rng)
@@ -570,7 +457,9 @@ class MLPClassifier(ClassifierMixin, Estimator):
         if fresh and classes is None and np.asarray(y).ndim == 1:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if not fresh and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit: {self.classes_!r}")
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit: {self.classes_!r}"
+            )
         X, targets, sample_weight = self._prepare(X, y, sample_weight, fresh, classes)
         rng = random_generator(self.random_state)
         if fresh:
@@ -626,9 +515,11 @@ class MLPClassifier(ClassifierMixin, Estimator):
         with no_grad():
             return self.network_(Tensor(X)).array
 
-    def _prepare(self, X: Any, y: Any, sample_weight: Any, fresh: bool, classes: Any = None) -> tuple:  # practice: keep
+    def _prepare(
+        self, X: Any, y: Any, sample_weight: Any, fresh: bool, classes: Any = None
+    ) -> tuple:  # practice: keep
         """Validate everything; learn the classes, or hold the data against those known."""
-        check_parameters(self)
+        check_parameters(self, ACTIVATIONS)
         X = self._fit_matrix(X) if fresh else self._predict_matrix(X)
         known = self.classes_ if not fresh else None if classes is None else np.unique(classes)
         known, targets, multilabel = encode_targets(y, len(X), X.dtype, known)
@@ -655,10 +546,17 @@ class MLPClassifier(ClassifierMixin, Estimator):
 
     def _make_optimizer(self) -> Any:  # practice: keep
         layers = self.network_.linear_layers()
-        groups = [{"params": [layer.weight for layer in layers]}, {"params": [layer.bias for layer in layers]}]
+        groups = [
+            {"params": [layer.weight for layer in layers]},
+            {"params": [layer.bias for layer in layers]},
+        ]
         if self.solver == "adam":
-            return Adam(groups, lr=self.learning_rate_init, betas=(self.beta_1, self.beta_2), eps=self.epsilon)
-        nesterov = bool(self.nesterovs_momentum and self.momentum > 0)  # without momentum there is nothing ahead
+            return Adam(
+                groups, lr=self.learning_rate_init, betas=(self.beta_1, self.beta_2), eps=self.epsilon
+            )
+        nesterov = bool(
+            self.nesterovs_momentum and self.momentum > 0
+        )  # without momentum there is nothing ahead
         return SGD(groups, lr=self.learning_rate_init, momentum=self.momentum, nesterov=nesterov)
 
     def _train(
@@ -691,7 +589,9 @@ class MLPClassifier(ClassifierMixin, Estimator):
                 "Solver produced non-finite parameter weights. Standardize the features, or lower learning_rate_init."
             )
 
-    def _validation_score(self, X: np.ndarray, targets: np.ndarray, sample_weight: Any = None) -> float:  # practice: keep
+    def _validation_score(
+        self, X: np.ndarray, targets: np.ndarray, sample_weight: Any = None
+    ) -> float:  # practice: keep
         """Accuracy on held-out rows (all labels of a row right, for multilabel)."""
         with no_grad():
             logits = self.network_(Tensor(X)).array
@@ -703,7 +603,10 @@ class MLPClassifier(ClassifierMixin, Estimator):
 
     def _adjust_learning_rate(self) -> bool:  # practice: keep
         """At the end of an epoch: lower the rate where the schedule says so; `False` ends the training."""
-        rate, schedule = self._optimizer.param_groups[0]["lr"], self.learning_rate if self.solver == "sgd" else None
+        rate, schedule = (
+            self._optimizer.param_groups[0]["lr"],
+            self.learning_rate if self.solver == "sgd" else None,
+        )
         if schedule == "invscaling":
             set_learning_rate(self._optimizer, self.learning_rate_init / (self.t_ + 1) ** self.power_t)
         if self._patience.count <= self.n_iter_no_change:
@@ -720,48 +623,12 @@ class MLPClassifier(ClassifierMixin, Estimator):
         return tags
 
 
-def batch_size(requested: int | str, n: int) -> int:
-    """The batch size for n samples: "auto" is min(200, n), a larger one than n is cut with a warning."""
-    if requested == "auto":
-        return min(200, n)
-    if requested > n:
-        warnings.warn(f"batch_size={requested} is larger than the {n} samples; it is cut to {n}.", stacklevel=4)
-    return min(requested, n)
-
-
-def check_parameters(estimator: MLPClassifier) -> None:
-    """Raise for the first parameter that is of the wrong kind or out of range, naming it."""
-    sizes = estimator.hidden_layer_sizes
-    for size in [sizes] if isinstance(sizes, numbers.Number) else sizes:
-        validate_number(size, "hidden_layer_sizes", minimum=1, integer=True)
-    validate_choice(estimator.activation, "activation", tuple(ACTIVATIONS))
-    validate_choice(estimator.solver, "solver", ("adam", "sgd"))
-    validate_choice(estimator.learning_rate, "learning_rate", ("constant", "invscaling", "adaptive"))
-    if estimator.batch_size != "auto":
-        validate_number(estimator.batch_size, "batch_size", minimum=1, integer=True)
-    if estimator.n_iter_no_change != np.inf:
-        validate_number(estimator.n_iter_no_change, "n_iter_no_change", minimum=1, integer=True)
-    validate_number(estimator.max_iter, "max_iter", minimum=1, integer=True)
-    for name in ("alpha", "power_t", "tol"):
-        validate_number(getattr(estimator, name), name, minimum=0)
-    for name in ("learning_rate_init", "epsilon"):
-        validate_number(getattr(estimator, name), name, minimum=0, exclusive=True)
-    for name in ("beta_1", "beta_2", "validation_fraction"):
-        value = validate_number(getattr(estimator, name), name, minimum=0, maximum=1)
-        if value == 1:
-            raise ValueError(f"{name} must be less than 1, got {value!r}.")
-    validate_number(estimator.momentum, "momentum", minimum=0, maximum=1)
-    for name in ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping"):
-        if not isinstance(getattr(estimator, name), bool | np.bool_):
-            raise TypeError(f"{name} must be True or False, got {getattr(estimator, name)!r}.")
-
-
 # %% [markdown]
 # ## 4. Validate
 #
-# Three comparisons: our gradients, by hand and by the engine, with torch's; the loss of every batch of five epochs,
-# from the same weights in the same order, with torch's; and the classifier with scikit-learn's, where scikit-learn is
-# handed our first weights, because the two draw random numbers in different ways.
+# Three comparisons: our gradients, by hand and by the engine, with torch's; the loss of every batch of five
+# epochs, from the same weights in the same order, with torch's; and the classifier with scikit-learn's, where
+# scikit-learn is handed our first weights, because the two draw random numbers in different ways.
 #
 # | | ours | torch | scikit-learn |
 # |---|---|---|---|
@@ -779,7 +646,7 @@ def train_by_torch(  # practice: keep
     torch: Any, state: dict, sizes: Sequence[int], batches: Sequence, optimizer: str, **options: Any
 ) -> tuple:
     """The loss before each step on the given batches, and the trained torch model."""
-    layers = [torch.nn.Linear(*pair, dtype=torch.float64) for pair in zip(sizes[:-1], sizes[1:], strict=True)]
+    layers = [torch.nn.Linear(*pair, dtype=torch.float64) for pair in itertools.pairwise(sizes)]
     model = torch.nn.Sequential(*[part for layer in layers for part in (layer, torch.nn.ReLU())][:-1])
     model.load_state_dict({name: torch.tensor(tensor.array) for name, tensor in state.items()})
     steps, losses = getattr(torch.optim, optimizer)(model.parameters(), **options), []
@@ -857,16 +724,22 @@ def compare_gradients(comparison: Comparison, torch: Any) -> None:  # practice: 
 
         for way, ours in (("by hand", by_hand), ("by the engine", by_engine)):
             (loss, gradients), (their_loss, their_gradients) = comparison.run(ours, by_torch)
-            together, theirs = (np.concatenate([g.ravel() for g in side]) for side in (gradients, their_gradients))
+            together, theirs = (
+                np.concatenate([g.ravel() for g in side]) for side in (gradients, their_gradients)
+            )
             reason = "a closed form: rounding only"
             comparison.compare(f"loss {way}, {activation}", loss, their_loss, tolerance=1e-12, reason=reason)
-            comparison.compare(f"gradients {way}, {activation}", together, theirs, tolerance=1e-12, reason=reason)
+            comparison.compare(
+                f"gradients {way}, {activation}", together, theirs, tolerance=1e-12, reason=reason
+            )
 
 
 def compare_training(comparison: Comparison, torch: Any) -> None:  # practice: keep
     """Five epochs from the same weights through the same batches."""
-    X, y, X_test, y_test = digits_split()
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0).step()  # the first use imports much of torch
+    X, y, X_test, _ = digits_split()
+    torch.optim.SGD(
+        [torch.zeros(1, requires_grad=True)], lr=1.0
+    ).step()  # the first use imports much of torch
     sizes = (64, 64, 10)
     rules = (("Adam", Adam, {"lr": 1e-3}), ("SGD", SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}))
     for name, rule, options in rules:
@@ -876,7 +749,9 @@ def compare_training(comparison: Comparison, torch: Any) -> None:  # practice: k
         batches = [batch for _ in range(5) for batch in loader]
         optimizer = rule(network.parameters(), **options)
         losses, (their_losses, model) = comparison.run(
-            lambda network=network, batches=batches, optimizer=optimizer: train_by_ours(network, batches, optimizer),
+            lambda network=network, batches=batches, optimizer=optimizer: train_by_ours(
+                network, batches, optimizer
+            ),
             lambda state=state, batches=batches, name=name, options=options: train_by_torch(
                 torch, state, sizes, batches, name, **options
             ),
@@ -914,11 +789,18 @@ def compare_classifiers(comparison: Comparison, sklearn: Any) -> None:  # practi
     multilabel = np.column_stack([iris.y == 0, iris.y >= 1, iris.X[:, 0] > 6]).astype(int)
     weight = np.random.default_rng(5).integers(0, 4, len(iris.y)).astype(float)
     # Without shuffling both see the same batches; with ε = 1e-30 its two places in Adam give the same step.
-    common = dict(shuffle=False, random_state=3, max_iter=8, learning_rate_init=0.02, batch_size=40, epsilon=1e-30)
-    sgd = dict(solver="sgd", learning_rate_init=0.05)
+    common = {
+        "shuffle": False,
+        "random_state": 3,
+        "max_iter": 8,
+        "learning_rate_init": 0.02,
+        "batch_size": 40,
+        "epsilon": 1e-30,
+    }
+    sgd = {"solver": "sgd", "learning_rate_init": 0.05}
     branches = (
-        ("Adam, relu, alpha=0.01", iris, iris.y, None, dict(alpha=0.01, hidden_layer_sizes=(8, 5))),
-        ("Adam, logistic", iris, iris.y, None, dict(activation="logistic")),
+        ("Adam, relu, alpha=0.01", iris, iris.y, None, {"alpha": 0.01, "hidden_layer_sizes": (8, 5)}),
+        ("Adam, logistic", iris, iris.y, None, {"activation": "logistic"}),
         ("SGD with Nesterov, tanh, alpha=1", iris, iris.y, None, dict(activation="tanh", alpha=1.0, **sgd)),
         ("SGD with momentum 0.5, identity", iris, iris.y, None,
          dict(activation="identity", momentum=0.5, nesterovs_momentum=False, **sgd)),
@@ -926,10 +808,10 @@ def compare_classifiers(comparison: Comparison, sklearn: Any) -> None:  # practi
         ("SGD, invscaling", iris, iris.y, None, dict(learning_rate="invscaling", power_t=0.2, **sgd)),
         ("SGD, adaptive", iris, iris.y, None,
          dict(learning_rate="adaptive", n_iter_no_change=2, tol=0.05, **{**sgd, "max_iter": 12})),
-        ("stopped by tol", iris, iris.y, None, dict(n_iter_no_change=3, tol=0.05, max_iter=60)),
-        ("sample weights", iris, iris.y, weight, dict(alpha=0.1)),
-        ("two classes", cancer, cancer.y, None, dict(hidden_layer_sizes=(10,))),
-        ("multilabel", iris, multilabel, None, dict(hidden_layer_sizes=12)),
+        ("stopped by tol", iris, iris.y, None, {"n_iter_no_change": 3, "tol": 0.05, "max_iter": 60}),
+        ("sample weights", iris, iris.y, weight, {"alpha": 0.1}),
+        ("two classes", cancer, cancer.y, None, {"hidden_layer_sizes": (10,)}),
+        ("multilabel", iris, multilabel, None, {"hidden_layer_sizes": 12}),
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the epochs end before convergence, on purpose
@@ -950,7 +832,11 @@ def compare_classifiers(comparison: Comparison, sklearn: Any) -> None:  # practi
             ):
                 against.compare(f"{name}, {branch}", value, their_value, tolerance=1e-8, reason=reason)
             against.compare(
-                f"labels, {branch}", ours.predict(X), theirs.predict(X), tolerance=0, reason="the same probabilities"
+                f"labels, {branch}",
+                ours.predict(X),
+                theirs.predict(X),
+                tolerance=0,
+                reason="the same probabilities",
             )
 
 
@@ -972,12 +858,21 @@ def benchmarks() -> list[Benchmark]:
         X, y = images.reshape(n, 784).astype(np.float32), digits.y[rows].astype(np.int64)
 
         network = MLP([784, 256, 10], rng=0)
-        optimizer, loader = Adam(network.parameters()), DataLoader((X, y), batch_size=128, shuffle=True, rng=0)
+        optimizer, loader = (
+            Adam(network.parameters()),
+            DataLoader((X, y), batch_size=128, shuffle=True, rng=0),
+        )
 
         layers = (torch.nn.Linear(784, 256), torch.nn.ReLU(), torch.nn.Linear(256, 10))
         model = torch.nn.Sequential(*layers)
-        model.load_state_dict({name: torch.tensor(tensor.array) for name, tensor in network.state_dict().items()})
-        steps, their_X, their_y = torch.optim.Adam(model.parameters()), torch.from_numpy(X), torch.from_numpy(y)
+        model.load_state_dict(
+            {name: torch.tensor(tensor.array) for name, tensor in network.state_dict().items()}
+        )
+        steps, their_X, their_y = (
+            torch.optim.Adam(model.parameters()),
+            torch.from_numpy(X),
+            torch.from_numpy(y),
+        )
 
         def ours() -> float:
             return train_one_epoch(network, optimizer, loader)
@@ -1009,16 +904,17 @@ def benchmarks() -> list[Benchmark]:
 # %% [markdown]
 # ## 5. Document
 #
-# **Use it** for tables and small images where a linear model or a single tree falls short and there are thousands of
-# samples; standardize the features first. **Do not use it** where a few dozen samples, an explanation per coefficient,
-# or the best accuracy on a plain table is wanted: linear models and boosted trees (Level 2) serve better. Images and
-# texts have structure (neighborhoods, order) that a perceptron must learn from nothing; the networks that follow in
-# this level build it in.
+# **Use it** for tables and small images where a linear model or a single tree falls short and there are
+# thousands of samples; standardize the features first. **Do not use it** where a few dozen samples, an
+# explanation per coefficient, or the best accuracy on a plain table is wanted: linear models and boosted
+# trees (Level 2) serve better. Images and texts have structure (neighborhoods, order) that a perceptron must
+# learn from nothing; the networks that follow in this level build it in.
 #
-# **How it breaks**, with numbers: [failure_modes/multilayer_perceptron.py](failure_modes/multilayer_perceptron.py).
+# **How it breaks**, with numbers:
+# [failure_modes/multilayer_perceptron.py](failure_modes/multilayer_perceptron.py).
 #
-# The example trains on 8 × 8 digits. The learnt weights of some hidden units, drawn as images, are strokes and edges;
-# the test images that it gets wrong are mostly ones that a person would look at twice.
+# The example trains on 8 × 8 digits. The learnt weights of some hidden units, drawn as images, are strokes
+# and edges; the test images that it gets wrong are mostly ones that a person would look at twice.
 
 
 # %%
@@ -1029,7 +925,9 @@ def example():
     X, y, X_test, y_test = digits_split()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # forty epochs are enough for the picture
-        model = MLPClassifier(64, max_iter=40, batch_size=128, learning_rate_init=0.01, random_state=0).fit(X, y)
+        model = MLPClassifier(64, max_iter=40, batch_size=128, learning_rate_init=0.01, random_state=0).fit(
+            X, y
+        )
     guesses = model.predict(X_test)
     figure, axes = subplots(3, 9, width=9.5, height=4.6, width_ratios=[5, 0.6] + [1] * 7)
     grid = axes[0, 0].get_gridspec()

@@ -39,10 +39,11 @@ import warnings
 import numpy as np
 from jaxtyping import Bool, Float
 
+from shared.agreement import Comparison
 from shared.arrays import validate_choice
 from shared.special import ndtri
 
-__all__ = ["effective_sample_size", "monte_carlo_standard_error", "rhat"]
+__all__ = ["agree_with_arviz", "effective_sample_size", "monte_carlo_standard_error", "rhat"]
 
 
 # %%
@@ -104,8 +105,8 @@ def rhat(draws: np.ndarray) -> float | np.ndarray:
 
     Returns:
         A float, or an array of the shape of one draw. NaN, with a warning, for fewer than two chains
-        or four draws, or where a draw is NaN; NaN where all draws are equal; infinite where every chain stands
-        still at a place of its own.
+        or four draws, or where a draw is NaN; NaN where all draws are equal; infinite where every chain
+        stands still at a place of its own.
 
     Raises:
         ValueError: no draws. TypeError: draws that are not numbers.
@@ -294,3 +295,42 @@ def _restore(values: np.ndarray, usable: np.ndarray, shape: tuple[int, ...]) -> 
     result = np.full(usable.shape, np.nan)
     result[usable] = values
     return result.reshape(shape) if shape else float(result[0])
+
+
+# %% [markdown]
+# ## Against ArviZ
+
+
+# %%
+def agree_with_arviz(comparison: Comparison, draws: np.ndarray) -> None:
+    """Compare R̂ and effective sample sizes on draws that are odd in number, tied, and not converged."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of its coming major version
+        import arviz
+    rough = draws[:, :201, :4].copy()
+    rough[..., 1] = np.round(rough[..., 1])  # ties
+    rough[::2, :, 2] += 10  # chains that disagree
+    rough[..., 3] = np.cumsum(rough[..., 3], axis=1)  # chains that wander
+    for label, part in (("", draws), (", odd length, ties, no convergence", rough)):
+        columns = range(part.shape[2])
+        for name, ours, theirs in (
+            ("R-hat", rhat, arviz.rhat),
+            ("bulk ESS", effective_sample_size, arviz.ess),
+            (
+                "tail ESS",
+                lambda x: effective_sample_size(x, kind="tail"),
+                lambda x: arviz.ess(x, method="tail"),
+            ),
+        ):
+            a, b = comparison.run(
+                lambda: ours(part),  # noqa: B023
+                lambda: np.array([float(theirs(part[..., j])) for j in columns]),  # noqa: B023
+            )
+            comparison.compare(
+                name + label,
+                a,
+                b,
+                tolerance=1e-9,
+                measure="elementwise",
+                reason="the same estimator in another order of summation: rounding only",
+            )

@@ -63,7 +63,9 @@
 # We measure coordinates in units $s_i$ (the square root of the inverse metric, $M^{-1} =
 # \mathrm{diag}(s^2)$) and momenta in $1/s_i$. Then $p \sim N(0, I)$ and
 #
-# $$p \leftarrow p + \tfrac{\varepsilon}{2}\, s\,\nabla\ell(x), \qquad x \leftarrow x + \varepsilon\, s\, p, \qquad p \leftarrow p + \tfrac{\varepsilon}{2}\, s\,\nabla\ell(x).$$
+# $$p \leftarrow p + \tfrac{\varepsilon}{2}\, s\,\nabla\ell(x), \qquad
+# x \leftarrow x + \varepsilon\, s\, p, \qquad
+# p \leftarrow p + \tfrac{\varepsilon}{2}\, s\,\nabla\ell(x).$$
 #
 # How long to roll? For a Gaussian in its own units, $x$ after time $t$ is $x_0\cos t + p_0 \sin t$: too
 # short is a random walk, $t = 2\pi$ is back where it began. With $t$ uniform on $(0, \pi)$ the correlation
@@ -104,26 +106,38 @@
 # %%
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
 from level4_probabilistic.chain_diagnostics import (
+    agree_with_arviz,
     effective_sample_size,
     monte_carlo_standard_error,
     rhat,
 )
-from level4_probabilistic.regression_and_schools import EIGHT_SCHOOLS, EightSchools, RegressionPosterior
-from level4_probabilistic.sampler_adaptation import DualAveraging, adaptation_windows, shrunken_variance
+from level4_probabilistic.regression_and_schools import (
+    EIGHT_SCHOOLS,
+    EightSchools,
+    pymc_draws,
+    pymc_model,
+    quiet,
+    standardized_diabetes,
+)
+from level4_probabilistic.sampler_adaptation import run
+from level4_probabilistic.sampler_targets import (
+    SamplerResult,
+    State,
+    Target,
+    choose,
+    make_result,
+    prepare,
+)
 from shared.agreement import Agreement, Benchmark, Comparison
-from shared.arrays import random_generator, validate_number
+from shared.arrays import validate_number
 from shared.numerics import logsumexp
 
 __all__ = [
@@ -161,15 +175,17 @@ def metropolis(
 
     Args:
         logpdf: log density up to a constant, at one point (dim,) → a number; −∞ outside the support.
-        x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little to see.
-        step_size: standard deviation σ of the proposal, one number or one a coordinate; it is not adapted. About
-            2.38/√dim posterior standard deviations is best (acceptance 0.23 in many dimensions).
+        x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little
+            to see.
+        step_size: standard deviation σ of the proposal, one number or one a coordinate; it is not adapted.
+            About 2.38/√dim posterior standard deviations is best (acceptance 0.23 in many dimensions).
         n_warmup: draws thrown away first.
         rng: a generator or a seed.
         vectorized: `logpdf` takes (k, dim) → (k,).
 
     Raises:
-        TypeError, ValueError: arguments of the wrong kind or range, a density that is not finite at the start.
+        TypeError, ValueError: arguments of the wrong kind or range, a density that is not finite at the
+            start.
 
     One evaluation a draw and chain.
     """
@@ -220,11 +236,11 @@ def gibbs(
     """Gibbs sampling with a systematic scan (Geman and Geman 1984).
 
     Args:
-        conditionals: functions `f(x, rng)`; the b-th draws block b from its conditional distribution, given the
-            other coordinates of the point `x` (dim,), and returns the new values of the block.
+        conditionals: functions `f(x, rng)`; the b-th draws block b from its conditional distribution, given
+            the other coordinates of the point `x` (dim,), and returns the new values of the block.
         x0: (dim,) or (n_chains, dim). n_warmup: sweeps thrown away first. rng: a generator or a seed.
-        blocks: the coordinates that each conditional draws, as indices or lists of indices; by default the b-th
-            draws coordinate b. Together they must cover every coordinate.
+        blocks: the coordinates that each conditional draws, as indices or lists of indices; by default the
+            b-th draws coordinate b. Together they must cover every coordinate.
 
     Raises:
         TypeError, ValueError: arguments of the wrong kind or range, blocks that leave a coordinate out.
@@ -238,8 +254,8 @@ def gibbs(
         np.unique(np.concatenate(blocks)), np.arange(dim)
     ):
         raise ValueError(
-            f"conditionals and blocks must match and cover the coordinates 0 to {dim - 1}; got {len(conditionals)} "
-            f"conditionals for blocks {[block.tolist() for block in blocks]}."
+            f"conditionals and blocks must match and cover the coordinates 0 to {dim - 1}; got "
+            f"{len(conditionals)} conditionals for blocks {[block.tolist() for block in blocks]}."
         )
     draws = np.empty((n_draws, *position.shape))
     for iteration in range(-n_warmup, n_draws):
@@ -299,7 +315,8 @@ def hmc_step(target: Target, state: State, step_size: float, scale, n_steps: int
 #
 # For a stretch made of a left and a right part, with momentum sums $\rho_L$ and $\rho_R$:
 #
-# $$p_{\text{first}}\cdot\rho \le 0 \;\text{ or }\; p_{\text{last}}\cdot\rho \le 0, \qquad \rho = \rho_L + \rho_R,$$
+# $$p_{\text{first}}\cdot\rho \le 0 \;\text{ or }\; p_{\text{last}}\cdot\rho \le 0, \qquad
+# \rho = \rho_L + \rho_R,$$
 #
 # and the same for (left part, first point of the right) and for (last point of the left, right part). The
 # order of the two ends does not matter, so both directions of time are served.
@@ -307,12 +324,12 @@ def hmc_step(target: Target, state: State, step_size: float, scale, n_steps: int
 
 # %%
 def is_turning(first, last, way):
-    """Which chains have p_first·ρ ≤ 0 or p_last·ρ ≤ 0, (k,) bool; all arguments (k, dim), in units of momentum."""
+    """Which chains have p_first·ρ ≤ 0 or p_last·ρ ≤ 0, (k,) bool; all arguments (k, dim)."""
     return np.minimum(np.vecdot(first, way), np.vecdot(last, way)) <= 0
 
 
 def join_is_turning(first, last_of_left, first_of_right, last, left_sum, right_sum):
-    """Which chains' two neighboring stretches turn when they are joined, (k,) bool; all arguments (k, dim)."""
+    """Which chains' two neighboring stretches turn when joined, (k,) bool; all arguments (k, dim)."""
     turning = is_turning(first, last, left_sum + right_sum)
     turning |= is_turning(first, first_of_right, left_sum + first_of_right)
     turning |= is_turning(last_of_left, last, right_sum + last_of_left)
@@ -346,7 +363,7 @@ class SubTree(NamedTuple):
 
 
 def grow_subtree(target: Target, state: State, momentum, energy, kick, drift, n_leaves: int, rng) -> SubTree:
-    """Take up to `n_leaves` = 2ʲ leapfrog steps with every chain; `energy` (chains,) is H₀ of the trajectory."""
+    """Take up to `n_leaves` = 2ʲ leapfrog steps with every chain; `energy` (chains,) is H₀."""
     chains, dim = state.position.shape
     leaves = State(*(np.empty((n_leaves, *part.shape)) for part in state))
     momenta = np.empty((n_leaves, chains, dim))
@@ -409,8 +426,10 @@ def grow_subtree(target: Target, state: State, momentum, energy, kick, drift, n_
 # The trajectory is known by its two ends (side 0 in the past, side 1 in the future), its momentum sum
 # $\rho$, its weight $w$, and the point that it would give away. Each doubling:
 #
-# 1. a coin chooses the side to grow from; 2. the new half is grown; 3. unless it turned inside or was lost,
-#    its point replaces ours with probability $\min(1, w_{\text{new}}/w_{\text{old}})$;
+# 1. a coin chooses the side to grow from;
+# 2. the new half is grown;
+# 3. unless it turned inside or was lost, its point replaces ours with probability
+#    $\min(1, w_{\text{new}}/w_{\text{old}})$;
 # 4. the ends are joined, and the chain goes on unless the whole has turned.
 
 
@@ -460,14 +479,23 @@ def nuts_step(target: Target, state: State, step_size: float, scale, max_tree_de
 
 
 # %% [markdown]
-# ### Warm-up, and the two samplers
+# ### The two samplers
 #
-# The first step size is a guess: double or halve until one leapfrog step is accepted about as often as it
-# should be. Then dual averaging and the windows of `sampler_adaptation` take over.
+# `run`, in `sampler_adaptation`, warms up and draws with the transition that it is given. To find a first
+# step size it asks how often a single leapfrog step would be accepted.
 
 
 # %%
-# %%
+def trial_acceptance(target: Target, state: State, step_size: float, scale, rng) -> float:
+    """Mean over the chains of min(1, exp(H₀ − H)) after one leapfrog step with fresh momenta."""
+    momentum = rng.standard_normal(state.position.shape)
+    energy = np.vecdot(momentum, momentum) / 2 - state.log_density
+    with np.errstate(all="ignore"):
+        new, momentum = leapfrog(target, state, momentum, step_size / 2 * scale, step_size * scale)
+        log_ratio = energy - np.vecdot(momentum, momentum) / 2 + new.log_density
+        return float(np.nan_to_num(np.exp(np.minimum(log_ratio, 0.0))).mean())
+
+
 def hmc(
     logpdf: Callable,
     gradient: Callable,
@@ -486,18 +514,20 @@ def hmc(
 
     Args:
         logpdf: log density up to a constant, at one point (dim,) → a number. gradient: its gradient, (dim,).
-        x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little to see.
+        x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little
+            to see.
         n_warmup: draws that adapt the step size and the diagonal metric, and are thrown away.
         target_accept: the mean acceptance probability that the step size is adapted to.
         rng: a generator or a seed.
         step_size: where to begin; None looks for one. With `n_warmup=0` it is kept, in the units of x.
-        path_length: longest travel time. The number of leapfrog steps of a draw, shared by the chains, is uniform on
-            1 … ⌈path_length / step_size⌉ (1,024 at most). π suits posteriors near a Gaussian; see the derivation.
+        path_length: longest travel time. The number of leapfrog steps of a draw, shared by the chains, is
+            uniform on 1 … ⌈path_length / step_size⌉ (1,024 at most). π suits posteriors near a Gaussian; see
+            the derivation.
         vectorized: both functions take (k, dim) and return (k,) and (k, dim).
 
     Raises:
-        TypeError, ValueError: arguments of the wrong kind or range, a density or gradient that is not finite at the
-            start or has the wrong shape, no workable step size.
+        TypeError, ValueError: arguments of the wrong kind or range, a density or gradient that is not finite
+            at the start or has the wrong shape, no workable step size.
 
     Warns with the remedy where trajectories diverge. About path_length/(2 step_size) gradients a draw.
     """
@@ -511,7 +541,10 @@ def hmc(
         n_steps = int(rng.integers(1, most + 1))
         return *hmc_step(target, state, step_size, scale, n_steps, rng), none, none
 
-    return _run(step, target, position, n_draws, n_warmup, n_chains, target_accept, step_size, rng)
+    def trial(state, step_size, scale):
+        return trial_acceptance(target, state, step_size, scale, rng)
+
+    return run(step, trial, target, position, n_draws, n_warmup, target_accept, step_size)
 
 
 def nuts(
@@ -528,24 +561,27 @@ def nuts(
     max_tree_depth: int = 10,
     vectorized: bool = False,
 ) -> SamplerResult:
-    """The no-U-turn sampler: multinomial, with the generalized criterion (Hoffman and Gelman 2014, Betancourt 2017).
+    """The no-U-turn sampler: multinomial, with the generalized criterion (Betancourt 2017).
 
     Args:
         logpdf: log density up to a constant, at one point (dim,) → a number. gradient: its gradient, (dim,).
-        x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little to see.
+        x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little
+            to see.
         n_warmup: draws that adapt the step size and the diagonal metric, and are thrown away.
-        target_accept: the mean acceptance probability that the step size is adapted to; raise it against divergences.
+        target_accept: the mean acceptance probability that the step size is adapted to; raise it against
+            divergences.
         rng: a generator or a seed.
         step_size: where to begin; None looks for one. With `n_warmup=0` it is kept, in the units of x.
         max_tree_depth: at most this many doublings a draw.
-        vectorized: both functions take (k, dim) and return (k,) and (k, dim). Several times faster for NumPy code.
+        vectorized: both functions take (k, dim) and return (k,) and (k, dim). Several times faster for NumPy
+            code.
 
     Raises:
-        TypeError, ValueError: arguments of the wrong kind or range, a density or gradient that is not finite at the
-            start or has the wrong shape, no workable step size.
+        TypeError, ValueError: arguments of the wrong kind or range, a density or gradient that is not finite
+            at the start or has the wrong shape, no workable step size.
 
-    Warns with the remedy where trajectories diverge or reach `max_tree_depth`. Up to 2^max_tree_depth gradients a
-    draw and chain; memory for as many points.
+    Warns with the remedy where trajectories diverge or reach `max_tree_depth`. Up to 2^max_tree_depth
+    gradients a draw and chain; memory for as many points.
     """
     position, n_draws, n_warmup, rng = prepare(x0, n_draws, n_warmup, n_chains, rng)
     validate_number(max_tree_depth, "max_tree_depth", minimum=1, maximum=20, integer=True)
@@ -555,7 +591,10 @@ def nuts(
         with np.errstate(all="ignore"):  # a lost trajectory overflows; its weight then says so
             return nuts_step(target, state, step_size, scale, max_tree_depth, rng)
 
-    return _run(step, target, position, n_draws, n_warmup, n_chains, target_accept, step_size, rng)
+    def trial(state, step_size, scale):
+        return trial_acceptance(target, state, step_size, scale, rng)
+
+    return run(step, trial, target, position, n_draws, n_warmup, target_accept, step_size)
 
 
 # %% [markdown]
@@ -573,7 +612,8 @@ def nuts(
 #
 # | | ours | PyMC 5 |
 # |---|---|---|
-# | tree | iterative, chains in step, multinomial, Stan's extra checks | recursive, one chain after the other, multinomial, the same extra checks |
+# | tree | iterative, all chains in step | recursive, one chain after the other |
+# | choice and criterion | multinomial, with Stan's extra checks | the same |
 # | metric and step size | one for all chains, Stan's windows | one a chain, windows of 101 draws |
 # | constraints | you write the density of log τ, with its Jacobian | transforms by itself |
 # | start | where you say | jittered by U(−1, 1) |
@@ -600,7 +640,7 @@ def _draw(sampler, posterior, n_draws, seed, n_chains=16):  # practice: keep
 
 
 def _moments(draws):  # practice: keep
-    """Posterior means and standard deviations with their Monte Carlo standard errors, each (2·parameters,)."""
+    """Posterior means and standard deviations, and their standard errors, each (2·parameters,)."""
     values = np.concatenate([draws.mean(axis=(0, 1)), draws.std(axis=(0, 1), ddof=1)])
     errors = [monte_carlo_standard_error(draws, kind) for kind in ("mean", "sd")]
     return values, np.concatenate(errors)
@@ -608,24 +648,24 @@ def _moments(draws):  # practice: keep
 
 # %%
 def validate() -> list[Agreement]:
-    """NUTS against PyMC, all samplers against the closed form, the diagnostics against ArviZ. About 15 s, most of them PyMC's."""
+    """NUTS against PyMC, three samplers against the closed form, the diagnostics against ArviZ. About 15 s."""
     regression, schools = standardized_diabetes(), EightSchools()
     comparison = Comparison(reference="pymc", dataset="diabetes, standardized")
     draws = _compare_with_pymc(comparison, regression, n_draws=(1500, 750))
     _compare_with_exact(comparison, regression, draws)
     draws = _compare_with_pymc(comparison.on(dataset="eight schools"), schools, n_draws=(1000, 1000))
-    _compare_with_arviz(comparison.on(reference="arviz", dataset="draws of eight schools"), draws)
+    agree_with_arviz(comparison.on(reference="arviz", dataset="draws of eight schools"), draws)
     return comparison.agreements
 
 
 def _compare_with_pymc(comparison, posterior, n_draws):  # practice: keep
     """Means and standard deviations in units of the combined standard error; our draws are returned."""
-    with _quiet():
-        model, names = _pymc_model(posterior)
+    with quiet():
+        model, names = pymc_model(posterior)
     for attempt, times in enumerate((1, 4)):
         ours, theirs = comparison.run(
             lambda: _draw(nuts, posterior, times * n_draws[0], seed=attempt),  # noqa: B023
-            lambda: _pymc_draws(model, names, times * n_draws[1], 500, 2, seed=attempt),  # noqa: B023
+            lambda: pymc_draws(model, names, times * n_draws[1], 500, 2, seed=attempt),  # noqa: B023
         )
         (a, error_a), (b, error_b) = _moments(ours), _moments(theirs)
         unit = np.sqrt(error_a**2 + error_b**2)
@@ -639,7 +679,10 @@ def _compare_with_pymc(comparison, posterior, n_draws):  # practice: keep
             b[part] / unit[part],
             tolerance=3,
             measure="absolute",
-            reason="3 combined Monte Carlo standard errors, the largest of all parameters; see section 4 on multiplicity",
+            reason=(
+                "3 combined Monte Carlo standard errors, the largest of all parameters; see section 4 on "
+                "multiplicity"
+            ),
         )
     return ours
 
@@ -648,12 +691,16 @@ def _compare_with_exact(comparison, posterior, nuts_draws):  # practice: keep
     """The conjugate regression has a closed form; three samplers are held against it."""
     exact = np.concatenate(posterior.exact())
     comparison = comparison.on(reference="closed form (normal inverse gamma)")
-    for name, run in (
+    functions, blocks = posterior.conditionals()
+    for name, sample in (
         ("NUTS", lambda: nuts_draws),
         ("HMC", lambda: _draw(hmc, posterior, 1500, seed=0)),
-        ("Gibbs", lambda: _draw_gibbs(posterior, 2000, seed=0)),
+        (
+            "Gibbs",
+            lambda: gibbs(functions, np.ones(posterior.dim), 2000, n_warmup=20, rng=0, blocks=blocks).draws,
+        ),
     ):
-        ours, truth = comparison.run(run, lambda: exact)
+        ours, truth = comparison.run(sample, lambda: exact)
         values, errors = _moments(ours)
         comparison.compare(
             f"posterior means and standard deviations in Monte Carlo standard errors, {name}",
@@ -661,7 +708,9 @@ def _compare_with_exact(comparison, posterior, nuts_draws):  # practice: keep
             truth / errors,
             tolerance=4.5,
             measure="absolute",
-            reason="the largest of 22 normal deviates; of 66 one exceeds 4.5 in one honest run in two thousand",
+            reason=(
+                "the largest of 22 normal deviates; of 66 one exceeds 4.5 in one honest run in two thousand"
+            ),
         )
 
 
@@ -672,8 +721,8 @@ def benchmarks() -> list[Benchmark]:
         import pymc as pm
 
         posterior = standardized_diabetes(n_rows)
-        with _quiet():
-            model, names = _pymc_model(posterior)
+        with quiet():
+            model, names = pymc_model(posterior)
             with model:
                 _, step = pm.init_nuts(chains=4, progressbar=False, random_seed=0)
         seeds = count()
@@ -686,7 +735,7 @@ def benchmarks() -> list[Benchmark]:
             )
             return posterior.parameters(result.draws)
 
-        return ours, lambda: _pymc_draws(model, names, 400, 400, 4, next(seeds), step)
+        return ours, lambda: pymc_draws(model, names, 400, 400, 4, next(seeds), step)
 
     return [
         Benchmark(
@@ -731,7 +780,7 @@ def example():
     draws = _draw(nuts, schools, 300, seed=0).reshape(-1, schools.dim)
     low, middle, high = np.percentile(draws[:, 2:], [16, 50, 84], axis=0)
     effect, error = EIGHT_SCHOOLS["effect"], EIGHT_SCHOOLS["standard_error"]
-    figure, (left, right) = subplots(1, 2, width=9.0, height=4.0, width_ratios=(3, 2))
+    figure, (left, right) = subplots(1, 2, width=10.0, height=4.6, width_ratios=(3, 2))
     places = np.arange(8)
     left.errorbar(
         effect, places + 0.15, xerr=error, fmt="o", color=COLORS["muted"], label="reported ± standard error"
@@ -752,7 +801,7 @@ def example():
         ylabel="school",
         title="Each estimate leans on the others",
     )
-    left.legend(loc="lower right")
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3, columnspacing=1.0)
     right.hist(draws[:, 1], bins=40, range=(0, 20), density=True, color=COLORS["ours"])
     right.set(xlabel="τ, points", ylabel="posterior density", title="How much do schools differ?")
     return figure

@@ -20,12 +20,24 @@
 # %%
 from __future__ import annotations
 
+import logging
+import warnings
+from contextlib import contextmanager
+
 import numpy as np
 
 from shared import linalg
 from shared.arrays import check_same_length, validate_matrix, validate_number, validate_vector
 
-__all__ = ["EIGHT_SCHOOLS", "EightSchools", "RegressionPosterior"]
+__all__ = [
+    "EIGHT_SCHOOLS",
+    "EightSchools",
+    "RegressionPosterior",
+    "pymc_draws",
+    "pymc_model",
+    "quiet",
+    "standardized_diabetes",
+]
 
 
 # %% [markdown]
@@ -36,7 +48,8 @@ __all__ = ["EIGHT_SCHOOLS", "EightSchools", "RegressionPosterior"]
 # and $Q(\beta) = y^\top y - 2\beta^\top X^\top y + \beta^\top A\beta$, and in $s = \log\sigma^2$, whose
 # Jacobian is $\sigma^2$,
 #
-# $$\log p(\beta, s \mid y) = -\Big(\frac{n + d}2 + a\Big)s - \Big(b + \tfrac12 Q(\beta)\Big)e^{-s} + \text{const}.$$
+# $$\log p(\beta, s \mid y) = -\Big(\frac{n + d}2 + a\Big)s
+# - \Big(b + \tfrac12 Q(\beta)\Big)e^{-s} + \text{const}.$$
 #
 # The data enter through $A$, $X^\top y$ and $y^\top y$ only, so a gradient costs $O(d^2)$, however many
 # rows there are. The posterior is known: $\sigma^2 \sim \text{Inverse-Gamma}(a_n, b_n)$ with $a_n = a +
@@ -88,6 +101,21 @@ class RegressionPosterior:
         """(β, σ²) from unconstrained draws, (..., d + 1)."""
         return np.concatenate([draws[..., :-1], np.exp(draws[..., -1:])], axis=-1)
 
+    def conditionals(self) -> tuple[list, list]:
+        """For Gibbs: β given σ² is N(μ, σ²A⁻¹), σ² given β is inverse gamma; and the two blocks."""
+        root = linalg.inv(linalg.cholesky(self.A)).T  # A = L Lᵀ, and L⁻ᵀξ has covariance A⁻¹
+        mean = linalg.solve(self.A, self.Xy)
+        shape = self.shape + (self.n + self.d) / 2
+
+        def draw_beta(x, rng):
+            return mean + np.sqrt(x[-1]) * (root @ rng.standard_normal(self.d))
+
+        def draw_variance(x, rng):
+            quadratic = self.yy + x[:-1] @ (self.A @ x[:-1] - 2 * self.Xy)
+            return (self.rate + quadratic / 2) / rng.standard_gamma(shape)
+
+        return [draw_beta, draw_variance], [np.arange(self.d), self.d]
+
     def exact(self) -> tuple[np.ndarray, np.ndarray]:
         """Posterior means and standard deviations of (β, σ²), in closed form."""
         mean = linalg.solve(self.A, self.Xy)
@@ -96,6 +124,15 @@ class RegressionPosterior:
         variance = rate / (shape - 1)
         deviations = np.sqrt(variance * np.diag(linalg.inv(self.A)))
         return np.append(mean, variance), np.append(deviations, variance / np.sqrt(shape - 2))
+
+
+def standardized_diabetes(n_rows: int = 442) -> RegressionPosterior:
+    """Disease progression on ten variables, all standardized (Efron et al. 2004)."""
+    from shared.datasets import load_diabetes
+
+    data = load_diabetes()
+    X, y = data.X[:n_rows], data.y[:n_rows]
+    return RegressionPosterior((X - X.mean(axis=0)) / X.std(axis=0), (y - y.mean()) / y.std())
 
 
 # %% [markdown]
@@ -107,7 +144,8 @@ class RegressionPosterior:
 # *non-centered* form $\theta_j = \mu + \tau z_j$ with $z_j \sim N(0, 1)$ the parameters are $(\mu,
 # \log\tau, z_1, \dots, z_8)$:
 #
-# $$\log p = -\frac{\mu^2}{50} - \log\Big(1 + \frac{\tau^2}{25}\Big) + \log\tau - \frac12\sum_j z_j^2 - \frac12\sum_j \frac{(y_j - \mu - \tau z_j)^2}{\sigma_j^2} + \text{const}.$$
+# $$\log p = -\frac{\mu^2}{50} - \log\Big(1 + \frac{\tau^2}{25}\Big) + \log\tau
+# - \frac12\sum_j z_j^2 - \frac12\sum_j \frac{(y_j - \mu - \tau z_j)^2}{\sigma_j^2} + \text{const}.$$
 
 # %%
 EIGHT_SCHOOLS = {
@@ -150,3 +188,66 @@ class EightSchools:
         """(μ, τ, θ₁ … θ₈) from unconstrained draws, (..., 10)."""
         mu, tau = draws[..., :1], np.exp(draws[..., 1:2])
         return np.concatenate([mu, tau, mu + tau * draws[..., 2:]], axis=-1)
+
+
+# %% [markdown]
+# ## The same two in PyMC
+#
+# PyMC is imported inside these functions, as only `validate()` and `benchmarks()` need it.
+
+
+# %%
+def pymc_model(posterior):
+    """The same posterior written in PyMC, and the names of its parameters in our order."""
+    import pymc as pm
+
+    with pm.Model() as model:
+        if isinstance(posterior, EightSchools):
+            mu, tau = pm.Normal("mu", 0, 5), pm.HalfCauchy("tau", 5)
+            theta = pm.Deterministic("theta", mu + tau * pm.Normal("z", 0, 1, shape=8))
+            pm.Normal("y", theta, EIGHT_SCHOOLS["standard_error"], observed=EIGHT_SCHOOLS["effect"])
+            return model, ("mu", "tau", "theta")
+        variance = pm.InverseGamma("variance", posterior.shape, posterior.rate)
+        scale = pm.math.sqrt(variance)
+        beta = pm.Normal("beta", 0, scale / np.sqrt(posterior.precision), shape=posterior.d)
+        pm.Normal("y", pm.math.dot(posterior.X, beta), scale, observed=posterior.y)
+        return model, ("beta", "variance")
+
+
+@contextmanager
+def quiet():
+    """No log lines and no warnings about the installation from PyMC while it compiles and samples."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def pymc_draws(model, names, n_draws, n_tune, chains, seed, step=None):
+    """Draws of PyMC's NUTS, (chains, draws, parameters), one chain after the other on one core."""
+    import pymc as pm
+    import pytensor
+
+    # Without a C compiler PyTensor would fall back to plain Python, ten times slower than Numba.
+    options = {} if pytensor.config.cxx else {"compile_kwargs": {"mode": "NUMBA"}}
+    if step is not None:
+        options = {"step": step}
+    with quiet(), model:
+        trace = pm.sample(
+            n_draws,
+            tune=n_tune,
+            chains=chains,
+            cores=1,
+            random_seed=seed,
+            progressbar=False,
+            compute_convergence_checks=False,
+            return_inferencedata=False,
+            **options,
+        )
+    parts = [np.stack(trace.get_values(name, combine=False)) for name in names]
+    return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=2)

@@ -26,11 +26,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["DualAveraging", "adaptation_windows", "shrunken_variance"]
+from level4_probabilistic.sampler_targets import SamplerResult, State, Target, make_result, warn_of_trouble
+from shared.arrays import validate_number
+
+__all__ = ["DualAveraging", "adaptation_windows", "reasonable_step_size", "run", "shrunken_variance"]
 
 
 # %% [markdown]
@@ -40,7 +44,8 @@ __all__ = ["DualAveraging", "adaptation_windows", "shrunken_variance"]
 # $\delta$ (0.8 by default). With $h_t = \delta - \alpha_t$, where $\alpha_t$ is the acceptance of step $t$,
 # Nesterov's dual averaging moves
 #
-# $$\log\varepsilon_{t+1} = \mu - \frac{\sqrt t}{\gamma}\,\bar h_t, \qquad \bar h_t = \Big(1 - \frac1{t+t_0}\Big)\bar h_{t-1} + \frac{h_t}{t+t_0},$$
+# $$\log\varepsilon_{t+1} = \mu - \frac{\sqrt t}{\gamma}\,\bar h_t, \qquad
+# \bar h_t = \Big(1 - \frac1{t+t_0}\Big)\bar h_{t-1} + \frac{h_t}{t+t_0},$$
 #
 # and what is used after warm-up is the average of the iterates, late ones counting most:
 #
@@ -52,7 +57,7 @@ __all__ = ["DualAveraging", "adaptation_windows", "shrunken_variance"]
 
 # %%
 class DualAveraging:
-    """Stochastic search for the step size whose acceptance is `target` (Hoffman and Gelman 2014, section 3.2)."""
+    """Search for the step size whose acceptance is `target` (Hoffman and Gelman 2014, section 3.2)."""
 
     def __init__(
         self, step_size: float, target: float, *, gamma: float = 0.05, t0: float = 10.0, kappa: float = 0.75
@@ -128,3 +133,91 @@ def shrunken_variance(window: Float[np.ndarray, "n chains dim"]) -> Float[np.nda
     count = window.shape[0] * window.shape[1]
     variance = window.var(axis=0, ddof=1).mean(axis=0)
     return count / (count + 5) * variance + 5 / (count + 5) * 1e-3
+
+
+# %% [markdown]
+# ## Where to begin, and the whole run
+#
+# The first step size is a guess: double or halve until one leapfrog step is accepted about as often as it
+# should be (Hoffman and Gelman 2014, algorithm 4). It is asked again after each new metric.
+
+
+# %%
+def reasonable_step_size(acceptance: Callable[[float], float], step_size: float = 1.0) -> float:
+    """Double or halve `step_size` until `acceptance`, the mean acceptance of one leapfrog step, crosses 0.8.
+
+    Raises:
+        ValueError: no crossing between 1e-12 and 1e12.
+    """
+    growing = acceptance(step_size) > 0.8
+    while (acceptance(step_size) > 0.8) == growing:
+        step_size *= 2.0 if growing else 0.5
+        if not 1e-12 < step_size < 1e12:
+            why = (
+                "still accepted, so logpdf is flat and the posterior improper."
+                if growing
+                else "still rejected; does gradient belong to logpdf? shared.gradients.check_gradient tells."
+            )
+            raise ValueError(f"no step size works at x0: {step_size:.0e} is {why}")
+    return step_size
+
+
+def run(
+    step: Callable,
+    trial: Callable,
+    target: Target,
+    x0: Float[np.ndarray, "chains dim"],
+    n_draws: int,
+    n_warmup: int,
+    target_accept: float,
+    step_size: float | None,
+) -> SamplerResult:
+    """Warm up, then draw.
+
+    Args:
+        step: `step(state, step_size, scale)` → state, acceptance, diverging, tree depth, saturated: one
+            transition of every chain. trial: `trial(state, step_size, scale)` → mean acceptance of one
+            leapfrog step.
+        step_size: where to begin, or None.
+    """
+    validate_number(target_accept, "target_accept", minimum=0, maximum=1, exclusive=True)
+    if step_size is not None:
+        step_size = validate_number(step_size, "step_size", minimum=0, exclusive=True)
+    state, scale = target.start(x0), np.ones(x0.shape[1])
+    if step_size is None:
+        step_size = reasonable_step_size(lambda size: trial(state, size, scale))
+    state, step_size, scale = _warm_up(step, trial, state, step_size, scale, n_warmup, target_accept)
+    draws, records = np.empty((n_draws, *x0.shape)), []
+    for iteration in range(n_draws):
+        state, *record = step(state, step_size, scale)
+        draws[iteration] = state.position
+        records.append(record)
+    acceptance, diverging, depth, saturated = (np.stack(part, axis=1) for part in zip(*records, strict=True))
+    warn_of_trouble(int(diverging.sum()), int(saturated.sum()), diverging.size, target_accept)
+    return make_result(
+        draws,
+        acceptance.mean(),
+        step_size,
+        target.n_gradients,
+        inverse_metric=scale**2,
+        diverging=diverging,
+        tree_depth=depth,
+    )
+
+
+def _warm_up(step, trial, state: State, step_size: float, scale, n_warmup: int, target_accept: float):
+    """The state, step size and scale after `n_warmup` draws that are thrown away."""
+    averaging = DualAveraging(step_size, target_accept)
+    first, ends = adaptation_windows(n_warmup)
+    window: list[np.ndarray] = []
+    for iteration in range(n_warmup):
+        state, acceptance, *_ = step(state, step_size, scale)
+        step_size = averaging.update(float(acceptance.mean()))
+        if ends and first <= iteration < ends[-1]:
+            window.append(state.position)
+        if iteration + 1 in ends:
+            scale, window = np.sqrt(shrunken_variance(np.stack(window))), []
+            now = (state, scale)
+            step_size = reasonable_step_size(lambda size: trial(now[0], size, now[1]), step_size)  # noqa: B023
+            averaging.restart(step_size)
+    return state, averaging.average if n_warmup else step_size, scale

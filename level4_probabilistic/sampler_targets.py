@@ -12,8 +12,9 @@
 # %% [markdown]
 # # What every sampler needs besides its algorithm
 #
-# A target that is evaluated at many points at once, starting points that are fit to start from, a result that tells how the
-# sampling went, and warnings that name the remedy. `markov_chain_monte_carlo` holds the algorithms.
+# A target that is evaluated at many points at once, starting points that are fit to start from, a result
+# that tells how the sampling went, and warnings that name the remedy. `markov_chain_monte_carlo` holds the
+# algorithms.
 
 # %%
 from __future__ import annotations
@@ -166,7 +167,7 @@ def choose(accept, new: State, old: State) -> State:
 
 
 def make_result(draws, acceptance, step_size, n_evaluations, **details) -> SamplerResult:
-    """Draws as (chains, draws, dim) with everything that the sampler has not got left at its neutral value."""
+    """Draws as (chains, draws, dim); what the sampler does not have keeps its neutral value."""
     shape, dim = (draws.shape[1], draws.shape[0]), draws.shape[2]
     details.setdefault("inverse_metric", np.ones(dim))
     details.setdefault("diverging", np.zeros(shape, bool))
@@ -185,16 +186,16 @@ def warn_of_trouble(n_divergences, n_saturated, n_draws, target_accept):
     """Say what went wrong, and what helps."""
     if n_divergences:
         warnings.warn(
-            f"{n_divergences} of {n_draws} draws diverged: the integrator lost the trajectory where the density bends "
-            "sharply, and the draws leave that region out. Raise target_accept (now "
+            f"{n_divergences} of {n_draws} draws diverged: the integrator lost the trajectory where the density "
+            "bends sharply, and the draws leave that region out. Raise target_accept (now "
             f"{target_accept}), or reparameterize (a hierarchical scale wants the non-centered form).",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     if n_saturated:
         warnings.warn(
-            f"{n_saturated} of {n_draws} draws reached max_tree_depth before the trajectory turned: the draws are right "
-            "but dear. Rescale or decorrelate the parameters, or raise max_tree_depth.",
+            f"{n_saturated} of {n_draws} draws reached max_tree_depth before the trajectory turned: the draws are "
+            "right but dear. Rescale or decorrelate the parameters, or raise max_tree_depth.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )

@@ -136,7 +136,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -372,6 +372,7 @@ def policy_iteration(P: Any, gamma: float, *, epsilon: float = 0.0) -> Plan:
 
 
 # %%
+@no_type_check
 def epsilon_greedy(row, epsilon, u):
     """An action for the action values `row`, a list: random with probability `epsilon`, else greedy.
 
@@ -394,6 +395,7 @@ def epsilon_greedy(row, epsilon, u):
 
 
 # %%
+@no_type_check
 def q_learning_target(reward, terminated, next_row, gamma):
     """Target of Q-learning; the reward alone where the episode terminated."""
     return reward if terminated else reward + gamma * max(next_row)
@@ -406,6 +408,7 @@ def q_learning_target(reward, terminated, next_row, gamma):
 
 
 # %%
+@no_type_check
 def double_q_learning_target(reward, terminated, choosing_row, judging_row, gamma):
     """Target of double Q-learning: chosen by one table, judged by the other."""
     return reward if terminated else reward + gamma * judging_row[choosing_row.index(max(choosing_row))]
@@ -416,6 +419,7 @@ def double_q_learning_target(reward, terminated, choosing_row, judging_row, gamm
 
 
 # %%
+@no_type_check
 def sarsa_target(reward, terminated, next_row, next_action, gamma):
     """Target of SARSA: the value of the action taken next."""
     return reward if terminated else reward + gamma * next_row[next_action]
@@ -427,6 +431,7 @@ def sarsa_target(reward, terminated, next_row, next_action, gamma):
 
 
 # %%
+@no_type_check
 def expected_sarsa_target(reward, terminated, next_row, epsilon, gamma):
     """Target of expected SARSA: the ε-greedy average of the next action values."""
     if terminated:
@@ -474,6 +479,7 @@ class Control:
     visits: Int[np.ndarray, "S A"]
 
 
+@no_type_check
 class _Learner:
     """The table, the schedules and the loop that all learners share."""
 
@@ -563,6 +569,7 @@ def q_learning(
     learner = _Learner(env, n_episodes, gamma, alpha, epsilon, rng, initial_q)
     (q,) = learner.tables
 
+    @no_type_check
     def learn(state, action, reward, next_state, terminated, truncated):
         learner.update(state, action, q_learning_target(reward, terminated, q[next_state], learner.gamma))
         return learner.act(q[next_state])
@@ -593,6 +600,7 @@ def double_q_learning(
     learner = _Learner(env, n_episodes, gamma, alpha, epsilon, rng, initial_q, n_tables=2)
     tables = learner.tables
 
+    @no_type_check
     def learn(state, action, reward, next_state, terminated, truncated):
         mine = int(next(learner.uniform) < 0.5)
         chooser, judge = tables[mine][next_state], tables[1 - mine][next_state]
@@ -627,6 +635,7 @@ def sarsa(
     learner = _Learner(env, n_episodes, gamma, alpha, epsilon, rng, initial_q)
     (q,) = learner.tables
 
+    @no_type_check
     def learn(state, action, reward, next_state, terminated, truncated):
         next_action = learner.act(q[next_state])
         target = sarsa_target(reward, terminated, q[next_state], next_action, learner.gamma)
@@ -654,6 +663,7 @@ def expected_sarsa(
     learner = _Learner(env, n_episodes, gamma, alpha, epsilon, rng, initial_q)
     (q,) = learner.tables
 
+    @no_type_check
     def learn(state, action, reward, next_state, terminated, truncated):
         target = expected_sarsa_target(reward, terminated, q[next_state], learner.epsilon, learner.gamma)
         learner.update(state, action, target)
@@ -690,6 +700,7 @@ def monte_carlo_control(
     (q,) = learner.tables
     pairs, rewards = [], []
 
+    @no_type_check
     def learn(state, action, reward, next_state, terminated, truncated):
         pairs.append((state, action))
         rewards.append(reward)
@@ -953,7 +964,10 @@ def example():
         xlabel="episodes",
         ylabel="exact return of the greedy policy",
         xscale="log",
+        xticks=episodes,
+        xticklabels=episodes,
     )
+    curve.minorticks_off()
     curve.legend(loc="center right")
     return figure
 

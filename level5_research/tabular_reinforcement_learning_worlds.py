@@ -24,7 +24,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -148,6 +148,7 @@ class Discrete:
     shape: tuple[int, ...] = ()
 
 
+@no_type_check
 class TabularEnvironment:
     """A transition table behind Gymnasium's interface.
 
@@ -193,6 +194,7 @@ class TabularEnvironment:
         return self._state, reward, terminated, self._steps >= self.max_episode_steps, {}
 
 
+@no_type_check
 def uniform_numbers(rng: np.random.Generator) -> Iterator[float]:
     """Uniform numbers in [0, 1) one by one, drawn in blocks: a tenth of the cost of `rng.random()` each."""
     while True:

@@ -13,7 +13,7 @@ import html
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,7 @@ async def read_body(request: Request, config: ServiceConfig) -> bytes:
     return b"".join(pieces)
 
 
-def _describe(logits: np.ndarray, classes: list) -> list[dict]:
+def _describe(logits: np.ndarray, classes: Sequence) -> list[dict]:
     """What a client is told about each row: label, probabilities, and the logits they come from."""
     if logits.shape[1] == 1:  # one logit for two classes is the second against 0
         scores = np.hstack([np.zeros_like(logits), logits])

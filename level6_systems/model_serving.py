@@ -528,8 +528,8 @@ class MicroBatcher:
 
 # %%
 def lindley_waiting_times(
-    interarrival: Float[np.ndarray, "*replicates n"], service: Float[np.ndarray, "*replicates n"]
-) -> Float[np.ndarray, "*replicates n"]:
+    interarrival: Float[np.ndarray, " ..."], service: Float[np.ndarray, " ..."]
+) -> Float[np.ndarray, " ..."]:
     """Waiting time of each request in a first-come-first-served queue that starts empty.
 
     Args:
@@ -625,7 +625,7 @@ def accepted_waiting_time(load: float, capacity: int, service_time: float = 1.0)
 
 # %%
 def simulate_finite_queue(
-    interarrival: Float[np.ndarray, "replicates n"], service: Float[np.ndarray, "replicates n"], capacity: int
+    interarrival: Float[np.ndarray, "_ _"], service: Float[np.ndarray, "_ _"], capacity: int
 ) -> tuple[Float[np.ndarray, "replicates n"], Bool[np.ndarray, "replicates n"]]:
     """First-come-first-served queues that refuse arrivals while `capacity` requests are in the system.
 

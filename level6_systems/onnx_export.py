@@ -217,6 +217,8 @@ class Graph:
             if id(argument) not in self.names:
                 self.names[id(argument)] = self.constant(argument.array)
             return self.names[id(argument)]
+        if isinstance(argument, np.ndarray) and argument.dtype.kind != "f":  # masks and indices
+            return self.constant(argument)
         return self.constant(np.asarray(argument, dtype=self.dtype))
 
 
@@ -585,7 +587,7 @@ def _cast(step: Step) -> str:
     return step.graph.node("Cast", step[0], to=_onnx_type(step.operation.result.dtype))
 
 
-def _onnx_type(dtype: np.dtype) -> int:
+def _onnx_type(dtype: Any) -> int:
     from onnx import helper
 
     return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
@@ -601,7 +603,7 @@ def export_onnx(
     *,
     shift: Any = None,
     scale: Any = None,
-    classes: Sequence | None = None,
+    classes: Any = None,
     dtype: Any = None,
 ) -> onnx.ModelProto:
     """Write a Level-3 module as an ONNX model whose leading axis, the number of rows, is free.
@@ -674,7 +676,7 @@ def _row_shape(input_shape: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(int(n) for n in shape)
 
 
-def _labels(classes: Sequence, output_shape: list) -> str:
+def _labels(classes: Any, output_shape: list) -> str:
     labels = np.asarray(classes).tolist()
     columns = output_shape[-1]
     if len(output_shape) != 2 or len(labels) != max(columns, 2):

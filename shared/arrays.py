@@ -119,9 +119,7 @@ def validate_vector(
     return array
 
 
-def validate_labels(
-    y: Any, name: str = "y", *, length: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def validate_labels(y: Any, name: str = "y", *, length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return `(classes, codes)`: the sorted distinct labels, and each sample's index among them.
 
     Labels may be integers, booleans or strings. Numbers with a fractional part are refused: they are
@@ -211,16 +209,14 @@ def validate_number(
     expected = numbers.Integral if integer else numbers.Real
     if isinstance(value, bool | np.bool_) or not isinstance(value, expected):
         raise TypeError(f"{name} must be {kind}, got {value!r} of type {type(value).__name__}.")
-    number = int(value) if integer else float(value)
+    number: float = int(value) if integer else float(value)  # type: ignore[call-overload]
     low_ok = minimum is None or (number > minimum if exclusive else number >= minimum)
     high_ok = maximum is None or (number < maximum if exclusive else number <= maximum)
     if math.isnan(number) or not (low_ok and high_ok):
         low = "-inf" if minimum is None else f"{minimum:g}"
         high = "inf" if maximum is None else f"{maximum:g}"
         brackets = "()" if exclusive else "[]"
-        raise ValueError(
-            f"{name} must be {kind} in {brackets[0]}{low}, {high}{brackets[1]}, got {value!r}."
-        )
+        raise ValueError(f"{name} must be {kind} in {brackets[0]}{low}, {high}{brackets[1]}, got {value!r}.")
     return number
 
 
@@ -314,9 +310,7 @@ def _check_finite(array: np.ndarray, name: str, allow_nan: bool) -> None:
         raise ValueError(f"Input {name} contains infinity at index {index}. {name} must be finite.")
     if not allow_nan and np.isnan(array).any():
         index = tuple(int(i) for i in np.argwhere(np.isnan(array))[0])
-        raise ValueError(
-            f"Input {name} contains NaN at index {index}. Impute or drop missing values first."
-        )
+        raise ValueError(f"Input {name} contains NaN at index {index}. Impute or drop missing values first.")
 
 
 def _flatten_column(array: np.ndarray, name: str) -> np.ndarray:

@@ -49,7 +49,7 @@ __all__ = [
 CLAIMS = 500
 """At most this many claims in the whole curriculum: 80 topics, three modes each, two claims a mode."""
 
-Relation = Literal["≈", "≥", "≤"]
+Relation = str  # "≈", "≥" or "≤"
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,7 @@ class SchedulerUnavailable(RuntimeError):
     """The Dask scheduler did not answer, has no workers, or lost them all."""
 
 
-def measure(
-    failure_mode: FailureMode, *, seeds: int | None = None, scheduler: str | None = None
-) -> Outcome:
+def measure(failure_mode: FailureMode, *, seeds: int | None = None, scheduler: str | None = None) -> Outcome:
     """Measure both claims of a failure mode.
 
     Args:
@@ -184,7 +182,9 @@ def judge(claim: Claim, values: Sequence[float], *, seconds: float = math.nan) -
     array = np.asarray(values, dtype=float)
     if not np.isfinite(array).all():
         bad = array[~np.isfinite(array)][0]
-        raise ValueError(f"the experiment for {claim.quantity!r} returned {bad}; it must return a finite number.")
+        raise ValueError(
+            f"the experiment for {claim.quantity!r} returned {bad}; it must return a finite number."
+        )
     predicted = float(claim.predicted(**claim.parameters))
     delta = claim.tolerance * abs(predicted) if claim.relative else claim.tolerance
     is_proportion = all(isinstance(value, bool | np.bool_) for value in values)
@@ -303,7 +303,8 @@ def _cluster(address: str, timeout: float = 6.0) -> Iterator[Any]:
             raise SchedulerUnavailable(
                 f"the Dask scheduler at {address} has no workers: start one with 'dask worker {address}'."
             ) from None
-        yield client
+        with client.as_current():
+            yield client
     finally:
         client.close(timeout=5)
 
@@ -363,7 +364,13 @@ def _gather(future: Any, address: str, timeout: float) -> list[float]:
         return future.result(timeout=timeout)
     except Exception as error:
         kind = type(error).__name__
-        if kind in ("KilledWorker", "CancelledError", "FutureCancelledError", "TimeoutError", "CommClosedError"):
+        if kind in (
+            "KilledWorker",
+            "CancelledError",
+            "FutureCancelledError",
+            "TimeoutError",
+            "CommClosedError",
+        ):
             raise SchedulerUnavailable(f"the workers of {address} were lost: {kind}.") from None
         if isinstance(error, ModuleNotFoundError):
             raise SchedulerUnavailable(

@@ -62,7 +62,7 @@ def subplots(
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_style(_THEME.get())):
+    with matplotlib.rc_context(_style(_THEME.get())):  # type: ignore[arg-type]
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(n_rows, n_columns, **options)
     return figure, axes
@@ -120,7 +120,9 @@ def to_png(figure: Figure, *, dpi: int = 110) -> bytes:
     import io
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, facecolor=figure.get_facecolor(), metadata={"Software": None})
+    figure.savefig(
+        buffer, format="png", dpi=dpi, facecolor=figure.get_facecolor(), metadata={"Software": None}
+    )
     return buffer.getvalue()
 
 

@@ -34,8 +34,8 @@ def numerical_gradient(
     Args:
         f: takes an array of the shape of `x`, returns a number or an array.
         x: where. Any shape.
-        step: $h$, times max(1, |x_i|). By default $\\varepsilon^{1/3}$ = 6.1e-6, which balances the truncation
-            error $h^2 f''' / 6$ against the rounding error $\\varepsilon f / 2h$; both are then of the order
+        step: $h$, times max(1, |x_i|). By default $\\varepsilon^{1/3}$ = 6.1e-6, which balances truncation,
+            $h^2 f''' / 6$, against rounding, $\\varepsilon f / 2h$; both are then of the order
             of $\\varepsilon^{2/3}$ = 4e-11 times the size of $f'''$ and $f$.
 
     Returns:
@@ -68,8 +68,8 @@ def complex_step_gradient(
 
     By Taylor, $f(x + ih) = f(x) + ih f'(x) - h^2 f''(x)/2 - \\dots$, so the error is $h^2 f'''/6$, below
     rounding for the default $h = 10^{-100}$. `f` must be analytic and must not break the complex plane: no
-    `abs`, `max`, comparisons or conjugate transposes. Where it does, the answer can be wrong without a warning;
-    check against `numerical_gradient`.
+    `abs`, `max`, comparisons or conjugate transposes. Where it does, the answer can be wrong without a
+    warning; check against `numerical_gradient`.
 
     Args:
         f: takes a complex array of the shape of `x`, returns a number or an array.
@@ -109,8 +109,8 @@ def check_gradient(
 ) -> float:
     """The largest deviation of `gradient` at `x` from central differences, relative to their largest entry.
 
-    About 1e-9 or less for a right gradient of a well-scaled function (see `numerical_gradient`), of order 1 for
-    a wrong one.
+    About 1e-9 or less for a right gradient of a well-scaled function (see `numerical_gradient`), of order 1
+    for a wrong one.
 
     Args:
         f: takes an array of the shape of `x`, returns a number or an array.

@@ -93,7 +93,8 @@ def lstsq(A: np.ndarray, b: np.ndarray, rcond: float | None = None) -> tuple[Any
 
     Returns `(x, residuals, rank, singular_values)` as `numpy.linalg.lstsq`. O(n d²).
     """
-    return _lapack("lstsq")(A, b, rcond)
+    x, residuals, rank, singular_values = _lapack("lstsq")(A, b, rcond)
+    return x, residuals, int(rank), singular_values
 
 
 def qr(A: np.ndarray, mode: str = "reduced") -> Any:
@@ -115,7 +116,7 @@ def cholesky(A: np.ndarray) -> np.ndarray:
 
 def eigh(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues (ascending) and orthonormal eigenvectors (columns) of a symmetric matrix. O(n³)."""
-    return tuple(_lapack("eigh")(A))  # type: ignore[return-value]
+    return tuple(_lapack("eigh")(A))
 
 
 def eigvalsh(A: np.ndarray) -> np.ndarray:
@@ -125,7 +126,7 @@ def eigvalsh(A: np.ndarray) -> np.ndarray:
 
 def svd(A: np.ndarray, full_matrices: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Singular value decomposition A = U diag(s) Vt with s descending; thin factors by default. O(n d²)."""
-    return tuple(_lapack("svd")(A, full_matrices=full_matrices))  # type: ignore[return-value]
+    return tuple(_lapack("svd")(A, full_matrices=full_matrices))
 
 
 def inv(A: np.ndarray) -> np.ndarray:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+Numbers = float | np.floating | np.ndarray  # a number, or an array of any shape
+
 __all__ = ["log1mexp", "logsumexp", "sigmoid", "softmax", "softplus", "squared_distances"]
 
 
-def logsumexp(a: np.ndarray, axis: int | None = None, keepdims: bool = False) -> np.ndarray:
+def logsumexp(a: np.ndarray, axis: int | None = None, keepdims: bool = False) -> Numbers:
     r"""$\log\sum_i e^{a_i}$ along `axis`, without overflow.
 
     Subtracting the maximum $m$ leaves every exponent at most 0: $m + \log\sum_i e^{a_i - m}$. All entries
@@ -28,7 +30,7 @@ def softmax(a: np.ndarray, axis: int = -1) -> np.ndarray:
     return exponentials / exponentials.sum(axis=axis, keepdims=True)
 
 
-def sigmoid(x: np.ndarray) -> np.ndarray:
+def sigmoid(x: Numbers) -> Numbers:
     r"""$1/(1+e^{-x})$, exact in both tails.
 
     $e^{-|x|}$ never overflows; the branch $e^{x}/(1+e^{x})$ serves negative $x$, so that tiny
@@ -39,13 +41,13 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     return np.where(x >= 0, 1, small) / (1 + small)
 
 
-def softplus(x: np.ndarray) -> np.ndarray:
+def softplus(x: Numbers) -> Numbers:
     r"""$\log(1+e^{x}) = \max(x, 0) + \log(1 + e^{-|x|})$, which neither overflows nor rounds to 0."""
     x = np.asarray(x)
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def log1mexp(x: np.ndarray) -> np.ndarray:
+def log1mexp(x: Numbers) -> Numbers:
     r"""$\log(1 - e^{x})$ for $x < 0$.
 
     Near 0 `expm1` keeps the digits, far from 0 `log1p` does; the switch is at $-\log 2$ (Mächler 2012).

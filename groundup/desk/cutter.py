@@ -4,8 +4,8 @@ What the topic teaches is the body of every function and method, except of those
 
 - are named `validate`, `example` or `benchmarks`, or are `__repr__` or `__str__`;
 - carry `# practice: keep` on their `def` line (or anywhere in the signature), or stand in a class that does;
-- have nothing to write: a docstring alone, `pass`, `...`, a `raise NotImplementedError`, or a constructor that
-  only stores its parameters.
+- have nothing to write: a docstring alone, `pass`, `...`, a `raise NotImplementedError`, or a constructor
+  that only stores its parameters.
 
 A body is replaced by a `raise` that names the function. Its docstring stays, and so do its comments, in their
 order; one at the end of an assignment keeps the name that was assigned.
@@ -168,7 +168,7 @@ def _function(node: Definition, name: str, kept: bool, lines: list[str]) -> Func
 
 
 def _work(node: Definition) -> list[ast.stmt]:
-    """The statements that a learner would have to write: none for a docstring, `pass`, `...` or an abstract method."""
+    """The statements that a learner would have to write: none in an empty or abstract function."""
     body = node.body[1:] if ast.get_docstring(node, clean=False) is not None else node.body
     empty = all(
         isinstance(statement, ast.Pass)
@@ -223,7 +223,7 @@ def _scaffold(
 
 
 def _assigned(statement: ast.stmt | None, number: int, lines: list[str]) -> str:
-    """`# name = ...  ` for the comment that ends an assignment, `# return ...  ` for a return, else nothing."""
+    """`# name = ...  ` for a comment that ends an assignment, `# return ...  ` for a return, else nothing."""
     if statement is None or number != statement.end_lineno:
         return ""
     if isinstance(statement, ast.Return):

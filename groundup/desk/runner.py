@@ -11,14 +11,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from groundup.catalogue import ROOT, Topic
-from groundup.desk.session import VARIABLE as PLAN_VARIABLE
+from groundup.desk.substitute import PLAN_VARIABLE, environment
 
 __all__ = ["BOUND", "DeskError", "Outcome", "Session", "run_tests"]
 
@@ -50,6 +50,7 @@ class Session:
     calls: dict[str, list[str]] = field(default_factory=dict)
     earlier: dict[str, list[str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    raises: list[str] = field(default_factory=list)  # tests that expect an error
     blanks: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)  # function -> (test, noticed)
     imported: list[str] = field(default_factory=list)
     uncollected: dict[str, Any] | None = None  # why the tests could not even be imported
@@ -138,6 +139,7 @@ def _watch(
             if ended:
                 break
             now = time.monotonic()
+            # The process ends itself at its bound and tells where it was; this is for one that cannot.
             if now - silent_since > limit + GRACE or now - began > TOTAL_BOUND:
                 break
             time.sleep(0.02)
@@ -145,7 +147,7 @@ def _watch(
     if session.finished:
         return
     trace = (folder / "traces").read_text(encoding="utf-8", errors="replace")
-    stuck = "Timeout" in trace or process.returncode is None or process.returncode < 0
+    stuck = "Timeout" in trace or not ended
     if not stuck and running is None:
         if session.uncollected is None:
             raise DeskError(f"the tests of {topic.name} could not be started:\n{_last_lines(session.log)}")
@@ -180,6 +182,8 @@ def _take(session: Session, event: dict[str, Any]) -> None:
         session.calls[event["test"]] = event["calls"]
         session.earlier[event["test"]] = event["earlier"]
         session.seconds[event["test"]] = event["seconds"]
+        if event["raises"]:
+            session.raises.append(event["test"])
     elif kind == "blank":
         session.blanks.setdefault(event["function"], []).append((event["test"], event["noticed"]))
     elif kind == "finished":
@@ -190,8 +194,6 @@ def _take(session: Session, event: dict[str, Any]) -> None:
 @contextmanager
 def _process(topic: Topic, answer: Path, folder: Path) -> Iterator[subprocess.Popen]:
     """pytest in a process group of its own, which ends with this block."""
-    from groundup.desk.substitute import environment
-
     variables = {
         name: value
         for name, value in environment({topic.module_name: str(answer)}, ROOT).items()
@@ -228,10 +230,8 @@ def _process(topic: Topic, answer: Path, folder: Path) -> Iterator[subprocess.Po
 def _end(process: subprocess.Popen) -> None:
     """Kill the process, and whatever it started, if it still runs."""
     if os.name == "posix":
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
     elif process.poll() is None:
         process.kill()
     process.wait(timeout=GRACE)

@@ -24,15 +24,16 @@ from typing import Any
 
 import pytest
 
-VARIABLE = "GROUNDUP_DESK_PLAN"
+from groundup.desk.substitute import PLAN_VARIABLE
+
 SLOW_FIXTURES = {"agreements", "verdicts", "evidence"}
 CLIP = 400  # characters of one value in a report
 TRIES = 4  # tests that may overlook a blank function before the proof gives up
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if VARIABLE in os.environ:
-        plan = json.loads(Path(os.environ[VARIABLE]).read_text(encoding="utf-8"))
+    if PLAN_VARIABLE in os.environ:
+        plan = json.loads(Path(os.environ[PLAN_VARIABLE]).read_text(encoding="utf-8"))
         if plan["hypothesis"]:
             from hypothesis import Phase, settings
 
@@ -65,6 +66,7 @@ class Session:
         self.noticed = False
         if self.mode != "check":
             setattr(builtins, "__desk_called__", self.recorder)  # noqa: B010
+            pytest.raises = self.recorder.noting(pytest.raises)
         self._bound(plan["import_bound"])
 
     def tell(self, event: str, **details: Any) -> None:
@@ -117,7 +119,8 @@ class Session:
         calls, earlier, filled = self.recorder.end(item)
         if self.recorder.blank is None:
             self.ran.append(Run(seconds, item, calls, filled))
-            self.tell("end", test=name, seconds=seconds, calls=sorted(calls), earlier=sorted(earlier - calls))
+            called = {"calls": sorted(calls), "earlier": sorted(earlier - calls)}
+            self.tell("end", test=name, seconds=seconds, raises=self.recorder.raises, **called)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: Any) -> Iterator[None]:
@@ -168,12 +171,13 @@ class Run:
 
 
 class Recorder:
-    """Which taught functions were called, by the running test and by the fixtures that it shares with others."""
+    """Which taught functions were called, by the running test and by the fixtures that it shares."""
 
     def __init__(self) -> None:
         self.calls: set[str] = set()
         self.imported: frozenset[str] = frozenset()  # called while the modules were imported
         self.blank: str | None = None
+        self.raises = False  # whether the running test expects an error
         self.shared: dict[str, set[str]] = {}  # what the set-up of a wider fixture called
         self.cached: dict[str, set[str]] = {}  # what filled a functools.cache
         self.misses: dict[str, tuple[int, int]] = {}
@@ -187,8 +191,18 @@ class Recorder:
         if name == self.blank:
             raise NotImplementedError(f"{name}: yours to write")
 
+    def noting(self, raises: Any) -> Any:
+        """`pytest.raises`, noting that it was used."""
+
+        @functools.wraps(raises)
+        def noted(*args: Any, **options: Any) -> Any:
+            self.raises = True
+            return raises(*args, **options)
+
+        return noted
+
     def begin(self, item: pytest.Item) -> None:
-        self.calls = set()
+        self.calls, self.raises = set(), False
         self.misses = {name: _hits(f) for name, f in caches(item).items()}
 
     def enter(self, fixturedef: Any) -> None:

@@ -1,9 +1,10 @@
 """Load a learner's file in the place of a topic's module, in the whole process and its children.
 
-The environment variable `GROUNDUP_SUBSTITUTE` holds a JSON object, module name -> path. Python's ordinary path
-finder is replaced by one that knows it, so every importer that builds on that finder meets the learner's file:
-the test, other topics, failure modes, and jaxtyping's import hook with its type checks. Use it as a pytest plugin
-(`-p groundup.desk.substitute`); child processes get it from `startup/sitecustomize.py`. Standard library only.
+The environment variable `GROUNDUP_SUBSTITUTE` holds a JSON object, module name -> path. Python's ordinary
+path finder is replaced by one that knows it, so every importer that builds on that finder meets the learner's
+file: the tests, other topics, failure modes, and jaxtyping's import hook with its type checks. Use it as a
+pytest plugin (`-p groundup.desk.substitute`); child processes get it from `startup/sitecustomize.py`.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from collections.abc import Callable
 from importlib import machinery, util
 from pathlib import Path
 
-__all__ = ["VARIABLE", "environment", "install"]
+__all__ = ["PLAN_VARIABLE", "VARIABLE", "environment", "install"]
 
 VARIABLE = "GROUNDUP_SUBSTITUTE"
+PLAN_VARIABLE = "GROUNDUP_DESK_PLAN"  # for `groundup.desk.session`
 
 
 class PathFinder(machinery.PathFinder):

@@ -12,9 +12,9 @@
 # %% [markdown]
 # # How modules break
 #
-# Three habits that every training script needs, and what exactly goes wrong without each: `zero_grad()`, `eval()`, and
-# averaging over samples instead of over batches. None of the three raises an error. Each leaves a number that a formula
-# predicts.
+# Three habits that every training script needs, and what exactly goes wrong without each: `zero_grad()`,
+# `eval()`, and averaging over samples instead of over batches. None of the three raises an error. Each leaves
+# a number that a formula predicts.
 
 # %%
 from __future__ import annotations
@@ -38,19 +38,20 @@ from shared.linalg import qr
 #
 # $$w_{t+1} = w_t - \eta \sum_{s \le t} \nabla f(w_s).$$
 #
-# On a quadratic with curvature $\lambda$ and minimum at 0, subtract two consecutive steps, with $h = \eta\lambda$:
+# On a quadratic with curvature $\lambda$ and minimum at 0, subtract two consecutive steps, with
+# $h = \eta\lambda$:
 #
 # $$w_{t+1} - 2 w_t + w_{t-1} = -h\, w_t \quad\Longrightarrow\quad r^2 - (2 - h)\, r + 1 = 0.$$
 #
-# The product of the two roots is 1. For $0 < h < 4$ they are complex, so both have modulus *exactly* 1: the distance
-# to the minimum neither grows nor shrinks, whatever the step size. It is an undamped spring. From $w_1 = (1-h)\,w_0$ the
-# solution is $w_t = A\,w_0\cos(\theta t + \phi)$ with $\cos\theta = 1 - h/2$ and $A^2 = 1/(1 - h/4)$, so the squared
-# distance stays, on average, at
+# The product of the two roots is 1. For $0 < h < 4$ they are complex, so both have modulus *exactly* 1: the
+# distance to the minimum neither grows nor shrinks, whatever the step size. It is an undamped spring. From
+# $w_1 = (1-h)\,w_0$ the solution is $w_t = A\,w_0\cos(\theta t + \phi)$ with $\cos\theta = 1 - h/2$ and
+# $A^2 = 1/(1 - h/4)$, so the squared distance stays, on average, at
 #
 # $$\frac{A^2}{2} = \frac{1}{2\,(1 - h/4)}$$
 #
-# of where it began. **Regime**: a quadratic with one curvature (here least squares with orthonormal columns), $0<h<4$. The
-# average over $T$ steps differs from this by at most $A^2/(2T\sin\theta)$, the sum of a cosine.
+# of where it began. **Regime**: a quadratic with one curvature (here least squares with orthonormal columns),
+# $0<h<4$. The average over $T$ steps differs from this by at most $A^2/(2T\sin\theta)$, the sum of a cosine.
 #
 # **Remedy**: one call. Then $w_t = (1-h)^t w_0$, and the same average is the geometric sum
 # $\frac1T\sum_{t=1}^T (1-h)^{2t}$.
@@ -87,16 +88,29 @@ def draw_zero_grad():
 
     figure, axis = subplots(width=7.0, height=3.6)
     h, steps = 0.5, np.arange(61)
-    for zero_grad, color, label in ((False, "broken", "without zero_grad()"), (True, "mended", "with zero_grad()")):
-        averages = [1.0] + [average_distance(np.random.default_rng(0), h, t, zero_grad) * t for t in range(1, 61)]
+    for zero_grad, color, label in (
+        (False, "broken", "without zero_grad()"),
+        (True, "mended", "with zero_grad()"),
+    ):
+        averages = [1.0] + [
+            average_distance(np.random.default_rng(0), h, t, zero_grad) * t for t in range(1, 61)
+        ]
         squares = np.array([averages[0], averages[1], *np.diff(averages[1:])])
         axis.plot(steps, squares, "o", markersize=3, color=COLORS[color], label=label)
     theta, amplitude = math.acos(1 - h / 2), 1 / math.sqrt(1 - h / 4)
     phase = math.acos(1 / amplitude)
     fine = np.linspace(0, 60, 600)
-    axis.plot(fine, (amplitude * np.cos(theta * fine + phase)) ** 2, color=COLORS["theory"], linewidth=1, label="theory")
+    axis.plot(
+        fine,
+        (amplitude * np.cos(theta * fine + phase)) ** 2,
+        color=COLORS["theory"],
+        linewidth=1,
+        label="theory",
+    )
     axis.axhline(amplitude**2 / 2, color=COLORS["theory"], linestyle="--", linewidth=1)
-    axis.set(xlabel="step", ylabel="squared distance / first", title="Accumulated gradients: an undamped spring")
+    axis.set(
+        xlabel="step", ylabel="squared distance / first", title="Accumulated gradients: an undamped spring"
+    )
     axis.legend(loc="upper right")
     return figure
 
@@ -104,13 +118,15 @@ def draw_zero_grad():
 # %% [markdown]
 # ## 2. A forgotten `eval()`: noise in the predictions
 #
-# A network that ends in `Dropout(p)`, `Linear` predicts, in training mode, $\hat y = \sum_i w_i x_i\, m_i/(1-p)$ with
-# independent $m_i \sim \text{Bernoulli}(1-p)$. Each factor $m_i/(1-p)$ has variance $p(1-p)/(1-p)^2 = p/(1-p)$, so
+# A network that ends in `Dropout(p)`, `Linear` predicts, in training mode,
+# $\hat y = \sum_i w_i x_i\, m_i/(1-p)$ with independent $m_i \sim \text{Bernoulli}(1-p)$. Each factor
+# $m_i/(1-p)$ has variance $p(1-p)/(1-p)^2 = p/(1-p)$, so
 #
 # $$\operatorname{Var}(\hat y) = \frac{p}{1-p}\sum_i w_i^2 x_i^2 .$$
 #
-# We measure the variance over 10,000 predictions of one and the same digit, in units of $\sum_i w_i^2x_i^2$. The formula
-# is exact for one dropout layer before the last linear one. **Remedy**: `network.eval()`; the variance is 0.
+# We measure the variance over 10,000 predictions of one and the same digit, in units of $\sum_i w_i^2x_i^2$.
+# The formula is exact for one dropout layer before the last linear one. **Remedy**: `network.eval()`; the
+# variance is 0.
 
 
 # %%
@@ -139,7 +155,11 @@ def draw_eval():
         measured = [prediction_variance(np.random.default_rng(1), p, evaluation, 4000) for p in rates]
         axis.plot(rates, measured, "o", color=COLORS[color], label=label)
     axis.plot(rates, rates / (1 - rates), color=COLORS["theory"], label="p / (1 − p)")
-    axis.set(xlabel="dropout probability p", ylabel="variance / Σ w²x²", title="Predictions that change when asked again")
+    axis.set(
+        xlabel="dropout probability p",
+        ylabel="variance / Σ w²x²",
+        title="Predictions that change when asked again",
+    )
     axis.legend()
     return figure
 
@@ -147,22 +167,23 @@ def draw_eval():
 # %% [markdown]
 # ## 3. The mean of batch means is not the mean
 #
-# $n = kB + r$ samples make $k$ batches of $B$ and a last one of $r < B$. Averaging the $k+1$ batch means gives each
-# sample of the last batch $B/r$ times the weight of the others. With $\bar\ell$ the true mean and $\bar\ell_r$ the mean of
-# the last batch, the first $kB$ samples have mean $(n\bar\ell - r\bar\ell_r)/(kB)$, so the reported number is
+# $n = kB + r$ samples make $k$ batches of $B$ and a last one of $r < B$. Averaging the $k+1$ batch means
+# gives each sample of the last batch $B/r$ times the weight of the others. With $\bar\ell$ the true mean and
+# $\bar\ell_r$ the mean of the last batch, the first $kB$ samples have mean $(n\bar\ell - r\bar\ell_r)/(kB)$,
+# so the reported number is
 #
 # $$\frac{1}{k+1}\Big(k\,\frac{n\bar\ell - r\bar\ell_r}{kB} + \bar\ell_r\Big)
 #   = \text{const} + \frac{1 - r/B}{k+1}\,\bar\ell_r .$$
 #
-# Under a random order $\bar\ell_r$ is the mean of $r$ draws without replacement, of variance $\frac{S^2}{r}(1-\frac rn)$ with
-# $S^2$ the sample variance of the losses. So the reported loss of a *fixed* network on *fixed* data changes with each
-# shuffle, by the variance
+# Under a random order $\bar\ell_r$ is the mean of $r$ draws without replacement, of variance
+# $\frac{S^2}{r}(1-\frac rn)$ with $S^2$ the sample variance of the losses. So the reported loss of a *fixed*
+# network on *fixed* data changes with each shuffle, by the variance
 #
 # $$\Big(\frac{1 - r/B}{k+1}\Big)^2 \frac{S^2}{r}\Big(1 - \frac rn\Big).$$
 #
-# Exact for any losses; here those of an untrained network on the 1,797 digits, $B = 256$, hence $k = 7$, $r = 5$. (Without
-# shuffling it is worse: a bias that does not average out.) **Remedy**: weight each batch mean by its length; the variance
-# is 0 up to rounding.
+# Exact for any losses; here those of an untrained network on the 1,797 digits, $B = 256$, hence $k = 7$,
+# $r = 5$. (Without shuffling it is worse: a bias that does not average out.) **Remedy**: weight each batch
+# mean by its length; the variance is 0 up to rounding.
 
 
 # %%
@@ -197,10 +218,19 @@ def draw_ragged():
     grid = np.arange(16, 513)
     theory = [math.sqrt(predicted_reported_variance(int(size), False, 1)) for size in grid]
     axis.plot(grid, theory, color=COLORS["theory"], linewidth=0.7, label="theory")
-    for weighted, color, label in ((False, "broken", "mean of batch means"), (True, "mended", "weighted by length")):
-        measured = [math.sqrt(reported_variance(np.random.default_rng(2), int(size), weighted, 60)) for size in sizes]
+    for weighted, color, label in (
+        (False, "broken", "mean of batch means"),
+        (True, "mended", "weighted by length"),
+    ):
+        measured = [
+            math.sqrt(reported_variance(np.random.default_rng(2), int(size), weighted, 60)) for size in sizes
+        ]
         axis.plot(sizes, measured, "o", color=COLORS[color], label=label)
-    axis.set(xlabel="batch size", ylabel="spread of the reported loss / S", title="One network, one data set, many losses")
+    axis.set(
+        xlabel="batch size",
+        ylabel="spread of the reported loss / S",
+        title="One network, one data set, many losses",
+    )
     axis.legend()
     return figure
 

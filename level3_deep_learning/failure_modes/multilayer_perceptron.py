@@ -12,8 +12,8 @@
 # %% [markdown]
 # # How a multilayer perceptron breaks
 #
-# Three ways in which the first weights decide whether a network can learn at all: alike units stay alike, gradients
-# shrink by a factor per layer, and a ReLU that is silent on every sample stays silent.
+# Three ways in which the first weights decide whether a network can learn at all: alike units stay alike,
+# gradients shrink by a factor per layer, and a ReLU that is silent on every sample stays silent.
 
 # %%
 from __future__ import annotations
@@ -36,22 +36,25 @@ from shared.special import ndtr
 #
 # Let two hidden units $j$ and $k$ have equal incoming weights, equal biases and equal outgoing weights. Then
 # $A_{\cdot j} = A_{\cdot k}$ for all samples, hence by (2) their outgoing weights get equal gradients; and
-# $(\Delta W)_{\cdot j} = (\Delta W)_{\cdot k}$, hence by (4), (2) and (3) their incoming weights and biases do. Any
-# optimizer that treats entries alike (gradient descent, momentum, Adam) keeps them equal for ever. The number of
-# *different* hidden units can never grow:
+# $(\Delta W)_{\cdot j} = (\Delta W)_{\cdot k}$, hence by (4), (2) and (3) their incoming weights and biases
+# do. Any optimizer that treats entries alike (gradient descent, momentum, Adam) keeps them equal for ever.
+# The number of *different* hidden units can never grow:
 #
 # $$\#\text{different units after training} = \#\text{different units before} = 1 \text{ for zero weights.}$$
 #
-# A layer of any width is then worth one unit. (With ReLU or tanh it is worse: $A = 0$ and $W = 0$ make both gradients
-# 0, so only the output bias learns. The experiment uses logistic units, which do learn, all the same thing.)
+# A layer of any width is then worth one unit. (With ReLU or tanh it is worse: $A = 0$ and $W = 0$ make both
+# gradients 0, so only the output bias learns. The experiment uses logistic units, which do learn, all the
+# same thing.)
 #
-# **Remedy**: random weights from a continuous distribution are all different with probability 1, and stay so. Two
-# units count as equal when no weight differs by more than $10^{-9}$: rounding may depend on a unit's place in a matrix
-# product.
+# **Remedy**: random weights from a continuous distribution are all different with probability 1, and stay so.
+# Two units count as equal when no weight differs by more than $10^{-9}$: rounding may depend on a unit's
+# place in a matrix product.
 
 
 # %%
-def train_digits(rng: np.random.Generator, initialization: str, width: int, n_steps: int) -> tuple[MLP, list[float]]:
+def train_digits(
+    rng: np.random.Generator, initialization: str, width: int, n_steps: int
+) -> tuple[MLP, list[float]]:
     """A logistic network on 200 digits, full batches, Adam; returns it with its loss curve."""
     digits = load_digits()
     rows = rng.permutation(len(digits.y))[:200]
@@ -92,7 +95,12 @@ def draw_symmetry():
         losses = train_digits(np.random.default_rng(0), initialization, width, 200)[1]
         axis.plot(losses, color=COLORS[color], label=label)
     axis.axhline(math.log(10), color=COLORS["theory"], linestyle="--", linewidth=1, label="log 10: guessing")
-    axis.set(xlabel="step of Adam", ylabel="cross-entropy", title="Units that start alike stay alike", ylim=(0, 2.6))
+    axis.set(
+        xlabel="step of Adam",
+        ylabel="cross-entropy",
+        title="Units that start alike stay alike",
+        ylim=(0, 2.6),
+    )
     axis.legend(fontsize=8)
     return figure
 
@@ -100,20 +108,21 @@ def draw_symmetry():
 # %% [markdown]
 # ## 2. Gradients vanish by a fixed factor per layer
 #
-# By (4), $\Delta_{l-1} = (\Delta_l W_l)\odot\varphi'(Z_{l-1})$. Let the weights be independent with mean 0, and, as is
-# usual in this calculation, independent of $\Delta_l$. An entry of $\Delta_l W_l$ is a sum of $d_l$ terms, so
+# By (4), $\Delta_{l-1} = (\Delta_l W_l)\odot\varphi'(Z_{l-1})$. Let the weights be independent with mean 0,
+# and, as is usual in this calculation, independent of $\Delta_l$. An entry of $\Delta_l W_l$ is a sum of
+# $d_l$ terms, so
 #
 # $$\mathbb E[\Delta_{l-1}^2] = d_l \operatorname{Var}(W_l)\; \mathbb E[\varphi'^2]\;\mathbb E[\Delta_l^2].$$
 #
-# A ReLU's $\varphi'$ is 1 or 0, each with probability ½ by the symmetry of $Z$. So the root mean square of the error
-# changes from layer to layer by the factor
+# A ReLU's $\varphi'$ is 1 or 0, each with probability ½ by the symmetry of $Z$. So the root mean square of
+# the error changes from layer to layer by the factor
 #
 # $$\rho = \sqrt{d\,\operatorname{Var}(W)/2}.$$
 #
-# torch's default has $\operatorname{Var}(W) = 1/(3d)$: $\rho = 1/\sqrt 6 = 0.408$, so the gradient in the first of 15
-# layers is about three hundred thousand times smaller than in the last. **Remedy**: He's $\operatorname{Var}(W) = 2/d$
-# makes $\rho = 1$. **Regime**: wide layers of equal width, ReLU, at the start of training; corrections are of the order
-# $1/d$ per layer.
+# torch's default has $\operatorname{Var}(W) = 1/(3d)$: $\rho = 1/\sqrt 6 = 0.408$, so the gradient in the
+# first of 15 layers is about three hundred thousand times smaller than in the last. **Remedy**: He's
+# $\operatorname{Var}(W) = 2/d$ makes $\rho = 1$. **Regime**: wide layers of equal width, ReLU, at the start
+# of training; corrections are of the order $1/d$ per layer.
 
 
 # %%
@@ -136,7 +145,9 @@ def error_sizes(rng: np.random.Generator, initialization: str, depth: int, width
         layer.register_forward_hook(keep)
     logits = network(Tensor(rng.normal(size=(16, width)).astype(np.float32)))
     logits.backward(Tensor(rng.normal(size=logits.shape).astype(np.float32)))
-    return np.array([math.sqrt(np.mean(np.square(output.grad.array, dtype=np.float64))) for output in outputs])
+    return np.array(
+        [math.sqrt(np.mean(np.square(output.grad.array, dtype=np.float64))) for output in outputs]
+    )
 
 
 def predicted_error_factor(initialization: str, depth: int, width: int) -> float:
@@ -156,7 +167,11 @@ def draw_vanishing():
         rho = predicted_error_factor(initialization, depth, 300)
         axis.semilogy(layers, rho ** (15.0 - layers), color=COLORS["theory"], linewidth=1)
     axis.plot([], [], color=COLORS["theory"], linewidth=1, label="theory: ρ per layer")
-    axis.set(xlabel="hidden layer", ylabel="size of the error / last layer's", title="Vanishing gradients, layer by layer")
+    axis.set(
+        xlabel="hidden layer",
+        ylabel="size of the error / last layer's",
+        title="Vanishing gradients, layer by layer",
+    )
     axis.legend()
     return figure
 
@@ -164,18 +179,21 @@ def draw_vanishing():
 # %% [markdown]
 # ## 3. Dead ReLUs
 #
-# A ReLU whose pre-activation is negative on all $n$ samples gives 0 everywhere, and $\varphi' = 0$ everywhere. By (4) its
-# error is 0, by (2) and (3) its weights and bias get no gradient: it is dead, and in the first layer, whose inputs never
-# change, it stays dead. One step that is too large can do that, by pushing a bias far down.
+# A ReLU whose pre-activation is negative on all $n$ samples gives 0 everywhere, and $\varphi' = 0$
+# everywhere. By (4) its error is 0, by (2) and (3) its weights and bias get no gradient: it is dead, and in
+# the first layer, whose inputs never change, it stays dead. One step that is too large can do that, by
+# pushing a bias far down.
 #
-# For Gaussian inputs $x \sim N(0, I)$ and a unit with weights $w$ and bias $b = -c\,\|w\|$, the pre-activation is
-# $N(b, \|w\|^2)$, negative with probability $\Phi(c)$, independently for each sample. So the share of dead units is
+# For Gaussian inputs $x \sim N(0, I)$ and a unit with weights $w$ and bias $b = -c\,\|w\|$, the
+# pre-activation is $N(b, \|w\|^2)$, negative with probability $\Phi(c)$, independently for each sample. So
+# the share of dead units is
 #
 # $$\Phi(c)^n .$$
 #
-# The experiment trains the network and counts first-layer units whose weights and bias are, to the last bit, where they
-# began. **Regime**: Gaussian inputs, full batches, no weight decay (which would move even a dead unit's weights).
-# **Remedy**: start biases at 0; the share is $2^{-n}$. An activation with a slope everywhere (GELU, leaky ReLU) also helps.
+# The experiment trains the network and counts first-layer units whose weights and bias are, to the last bit,
+# where they began. **Regime**: Gaussian inputs, full batches, no weight decay (which would move even a dead
+# unit's weights). **Remedy**: start biases at 0; the share is $2^{-n}$. An activation with a slope everywhere
+# (GELU, leaky ReLU) also helps.
 
 
 # %%
@@ -212,7 +230,9 @@ def draw_dead():
     axis.plot(shifts[1:], measured[1:], "o", color=COLORS["broken"], label="bias −c‖w‖")
     axis.plot(shifts[:1], measured[:1], "o", color=COLORS["mended"], label="bias 0")
     fine = np.linspace(0, 4, 200)
-    axis.plot(fine, [predicted_unmoved_share(c, 100, 500, 5) for c in fine], color=COLORS["theory"], label="Φ(c)ⁿ")
+    axis.plot(
+        fine, [predicted_unmoved_share(c, 100, 500, 5) for c in fine], color=COLORS["theory"], label="Φ(c)ⁿ"
+    )
     axis.set(xlabel="shift c", ylabel="share of units that never move", title="Dead ReLUs, 100 samples")
     axis.legend()
     return figure

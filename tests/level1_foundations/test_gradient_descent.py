@@ -169,9 +169,9 @@ def test_sgd_starts_its_momentum_with_the_first_gradient_undampened():
 
 
 def test_sgd_dampens_later_gradients():
-    theta, b = np.array([1.0]), np.array([2.0])
+    theta, b = np.array([1.0]), np.array([6.0])
     sgd(theta, np.array([4.0]), b, dampening=0.25)
-    np.testing.assert_allclose([theta[0], b[0]], [1 - 0.1 * (0.5 * 2 + 0.75 * 4), 4.0])
+    np.testing.assert_allclose([theta[0], b[0]], [1 - 0.1 * (0.5 * 6 + 0.75 * 4), 6.0])
 
 
 def test_nesterov_looks_ahead():

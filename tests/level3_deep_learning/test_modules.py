@@ -72,7 +72,11 @@ def test_walk_members_yields_a_tied_parameter_once_unless_asked():
     tree = Node(a=Node(), b=Node())
     tree.b.value = tree.a.value
     assert names(modules.walk_members(tree, "_parameters")) == ["value", "a.value"]
-    assert names(modules.walk_members(tree, "_parameters", remove_duplicate=False)) == ["value", "a.value", "b.value"]
+    assert names(modules.walk_members(tree, "_parameters", remove_duplicate=False)) == [
+        "value",
+        "a.value",
+        "b.value",
+    ]
     assert names(modules.walk_members(tree, "_buffers", recurse=False)) == ["count"]
 
 
@@ -106,7 +110,7 @@ def test_assignment_before_init_is_refused():
 
     with pytest.raises(AttributeError, match=r"cannot assign parameters before Module.__init__\(\) call"):
         Forgetful(Parameter(np.ones(1)))
-    with pytest.raises(AttributeError, match="child modules? before Module.__init__|module before Module.__init__"):
+    with pytest.raises(AttributeError, match=r"cannot assign child modules before Module.__init__"):
         Forgetful(ReLU())
 
 
@@ -148,7 +152,10 @@ def test_registering_checks_names_and_kinds():
     node = Node()
     node.register_parameter("empty", None)
     assert node.empty is None
-    for register, thing in ((node.register_parameter, Parameter(np.ones(1))), (node.register_buffer, Tensor(np.ones(1)))):
+    for register, thing in (
+        (node.register_parameter, Parameter(np.ones(1))),
+        (node.register_buffer, Tensor(np.ones(1))),
+    ):
         with pytest.raises(KeyError, match="already exists"):
             register("forward", thing)
         with pytest.raises(KeyError, match=r"contain \"\.\", got: a\.b"):
@@ -274,14 +281,17 @@ def test_state_dict_names_everything_persistent_and_shares_memory():
     tree.a.register_buffer("count", Tensor(np.zeros(1)), persistent=False)
     state = modules.state_dict(tree)
     assert list(state) == ["value", "count", "a.value", "b.value", "b.count"]
-    assert list(tree.state_dict(prefix="net."))[0] == "net.value"
+    assert next(iter(tree.state_dict(prefix="net."))) == "net.value"
     assert not state["value"].requires_grad
     state["value"].array[0] = 7
     assert tree.value.array[0] == 7
 
 
 def test_load_state_dict_copies_values_and_keeps_objects():
-    source, target = Sequential(Linear(3, 2, rng=0), Linear(2, 1, rng=1)), Sequential(Linear(3, 2), Linear(2, 1))
+    source, target = (
+        Sequential(Linear(3, 2, rng=0), Linear(2, 1, rng=1)),
+        Sequential(Linear(3, 2), Linear(2, 1)),
+    )
     weight = target[0].weight
     outcome = target.load_state_dict(source.state_dict())
     assert repr(outcome) == "<All keys matched successfully>" and outcome == ([], [])
@@ -302,7 +312,7 @@ def test_load_state_dict_tells_all_that_does_not_fit_and_changes_nothing():
         "the shape in current model is (3,)."
     )
     np.testing.assert_array_equal(layer.weight.array, before)
-    with pytest.raises(RuntimeError, match='Missing key\\(s\\) in state_dict: "bias", "weight"|"weight", "bias"'):
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "weight", "bias"'):
         layer.load_state_dict({})
     with pytest.raises(TypeError, match="dict-like"):
         layer.load_state_dict([1])
@@ -338,20 +348,21 @@ def test_kaiming_bound():
 def test_linear_is_an_affine_map():
     layer = Linear(2, 3, dtype=np.float64, rng=0)
     X = np.arange(8.0).reshape(2, 2, 2)
-    np.testing.assert_allclose(layer(Tensor(X)).array, X @ layer.weight.array.T + layer.bias.array, rtol=1e-14)
+    np.testing.assert_allclose(
+        layer(Tensor(X)).array, X @ layer.weight.array.T + layer.bias.array, rtol=1e-14
+    )
     with pytest.raises(RuntimeError, match=r"\(4, 5\)"):
         layer(Tensor(np.ones((4, 5))))
 
 
 def test_linear_draws_from_its_interval_and_from_its_generator_only():
-    np.random.seed(0)
-    state = np.random.get_state()[1].copy()
+    state = np.random.get_state()[1].copy()  # noqa: NPY002 (the global state, which must stay as it is)
     layer = Linear(100, 200, rng=3)
     assert np.abs(layer.weight.array).max() <= 0.1 and np.abs(layer.bias.array).max() <= 0.1
     assert layer.weight.array.std() == pytest.approx(0.1 / 3**0.5, rel=0.02)
     np.testing.assert_array_equal(layer.weight.array, Linear(100, 200, rng=3).weight.array)
     assert not np.array_equal(layer.weight.array, Linear(100, 200, rng=4).weight.array)
-    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
     layer.reset_parameters(4)
     np.testing.assert_array_equal(layer.weight.array, Linear(100, 200, rng=4).weight.array)
 
@@ -451,7 +462,9 @@ def test_printed_forms_nest():
         "Sequential(\n  (0): Linear(in_features=2, out_features=3, bias=True)\n  (1): Sequential(\n"
         "    (0): ReLU()\n    (1): Dropout(p=0.2, inplace=False)\n  )\n)"
     )
-    assert repr(Module()) == "Module()" and repr(Parameter(np.ones(1))).startswith("Parameter containing:\ntensor(")
+    assert repr(Module()) == "Module()" and repr(Parameter(np.ones(1))).startswith(
+        "Parameter containing:\ntensor("
+    )
 
 
 # Losses
@@ -519,13 +532,19 @@ def test_shuffled_epochs_keep_pairs_and_lose_nothing(n, batch_size, seed):
         batches = list(loader)
         labels = np.concatenate([batch[1].array for batch in batches])
         assert sorted(labels) == list(range(n))
-        np.testing.assert_array_equal(np.concatenate([batch[0].array for batch in batches])[:, 0], labels * 10.0)
+        np.testing.assert_array_equal(
+            np.concatenate([batch[0].array for batch in batches])[:, 0], labels * 10.0
+        )
 
 
 def test_each_epoch_has_its_own_order_and_a_seed_repeats_them():
     data = np.arange(50)
-    orders = [np.concatenate([b.array for b in epoch]) for epoch in _epochs(DataLoader(data, 7, True, rng=1), 2)]
-    again = [np.concatenate([b.array for b in epoch]) for epoch in _epochs(DataLoader(data, 7, True, rng=1), 2)]
+    orders = [
+        np.concatenate([b.array for b in epoch]) for epoch in _epochs(DataLoader(data, 7, True, rng=1), 2)
+    ]
+    again = [
+        np.concatenate([b.array for b in epoch]) for epoch in _epochs(DataLoader(data, 7, True, rng=1), 2)
+    ]
     np.testing.assert_array_equal(orders, again)
     assert not np.array_equal(orders[0], orders[1]) and not np.array_equal(orders[0], data)
 
@@ -538,7 +557,9 @@ def test_data_loader_accepts_tensors_and_datasets_and_refuses_the_rest():
     data = TensorDataset(np.ones((3, 2)), np.zeros(3))
     assert len(next(iter(DataLoader(data, 2)))) == 2
     assert isinstance(next(iter(DataLoader(Tensor(np.ones(4)), 2))), Tensor)
-    with pytest.raises(TypeError, match="dataset must be a TensorDataset, or arrays or tensors of one length, got dict"):
+    with pytest.raises(
+        TypeError, match="dataset must be a TensorDataset, or arrays or tensors of one length, got dict"
+    ):
         DataLoader({})
     with pytest.raises(ValueError, match="batch_size must be an integer in"):
         DataLoader(np.ones(3), batch_size=0)
@@ -569,7 +590,9 @@ def test_gradients_of_a_network_against_finite_differences():
 
 def test_a_tied_weight_gets_the_sum_of_both_gradients():
     def gradient(tied):
-        network = Sequential(Linear(3, 3, bias=False, rng=0), Tanh(), Linear(3, 3, bias=False, rng=0)).double()
+        network = Sequential(
+            Linear(3, 3, bias=False, rng=0), Tanh(), Linear(3, 3, bias=False, rng=0)
+        ).double()
         if tied:
             network[2].weight = network[0].weight
         network(Tensor(np.ones((2, 3)))).sum().backward()

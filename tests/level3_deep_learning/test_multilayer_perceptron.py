@@ -1,5 +1,6 @@
 """Tests of `level3_deep_learning/multilayer_perceptron.py`, in the order of the file; also its exercises."""
 
+import itertools
 import pickle
 import warnings
 
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 from level1_foundations import automatic_differentiation as ad
 from level1_foundations.automatic_differentiation import Tensor, no_grad
 from level1_foundations.gradient_descent import SGD, Adam
-from level3_deep_learning import multilayer_perceptron
+from level3_deep_learning import minibatch_training, multilayer_perceptron
 from level3_deep_learning.failure_modes.multilayer_perceptron import FAILURE_MODES
+from level3_deep_learning.minibatch_training import Patience
 from level3_deep_learning.modules import DataLoader, Sequential
-from level3_deep_learning.multilayer_perceptron import MLP, MLPClassifier, Patience
+from level3_deep_learning.multilayer_perceptron import MLP, MLPClassifier
 
 ACTIVATIONS = ("relu", "tanh", "logistic", "gelu", "identity")
 
@@ -35,7 +37,9 @@ def blobs():
 
 def quick(**options):
     """A classifier that learns the blobs in a blink."""
-    return MLPClassifier(**{"hidden_layer_sizes": 16, "max_iter": 60, "learning_rate_init": 0.01, "random_state": 0, **options})
+    return MLPClassifier(
+        **{"hidden_layer_sizes": 16, "max_iter": 60, "learning_rate_init": 0.01, "random_state": 0, **options}
+    )
 
 
 def fit_quietly(model, *data):
@@ -129,7 +133,9 @@ def test_by_hand_equals_the_engine_for_any_shape(sizes, n, activation):
     engine = ad.cross_entropy(network(Tensor(X)), Tensor(y))
     engine.backward()
     assert loss == pytest.approx(engine.item(), rel=1e-12, abs=1e-15)
-    for parameter, slope in zip(parameters, (g for pair in zip(weights, biases, strict=True) for g in pair), strict=True):
+    for parameter, slope in zip(
+        parameters, (g for pair in zip(weights, biases, strict=True) for g in pair), strict=True
+    ):
         np.testing.assert_allclose(parameter.grad.array, slope, rtol=1e-10, atol=1e-14)
 
 
@@ -210,7 +216,7 @@ def test_network_loss_of_classes_and_of_labels(rng):
     P = 1 / (1 + np.exp(-logits.array))
     each_label = -(labels * np.log(P) + (1 - labels) * np.log(1 - P)).sum(1)
     w = np.array([1.0, 0.0, 2.0, 3.0])
-    loss = multilayer_perceptron.network_loss
+    loss = minibatch_training.network_loss
     for targets, losses in ((codes, each), (labels, each_label)):
         assert loss(logits, Tensor(targets)).item() == pytest.approx(losses.mean())
         assert loss(logits, Tensor(targets), Tensor(w)).item() == pytest.approx(w @ losses / w.sum())
@@ -220,7 +226,7 @@ def test_network_loss_of_classes_and_of_labels(rng):
 
 def test_penalty_leaves_biases_out():
     network = MLP([2, 1], initialization=lambda i, o, rng: (np.full((o, i), 3.0), np.full(o, 100.0)))
-    assert multilayer_perceptron.penalty(network, 0.5) == pytest.approx(0.25 * 18)
+    assert minibatch_training.penalty(network, 0.5) == pytest.approx(0.25 * 18)
 
 
 def test_train_one_epoch_takes_one_step_a_batch(rng):
@@ -228,7 +234,7 @@ def test_train_one_epoch_takes_one_step_a_batch(rng):
     network = MLP([3, 2], dtype=np.float64, rng=0)
     twin = MLP([3, 2], dtype=np.float64, rng=0)
     groups = [{"params": [network[0].weight]}, {"params": [network[0].bias]}]
-    loss = multilayer_perceptron.train_one_epoch(network, SGD(groups, lr=0.1), DataLoader((X, y), 3), alpha=0.6)
+    loss = minibatch_training.train_one_epoch(network, SGD(groups, lr=0.1), DataLoader((X, y), 3), alpha=0.6)
     total, (weight, bias) = 0.0, (parameter.array for parameter in twin.parameters())
     for rows in (slice(0, 3), slice(3, 5)):  # by hand: the penalty is α/(2 n_B) ‖W‖²
         n = len(y[rows])
@@ -245,7 +251,7 @@ def test_train_one_epoch_skips_batches_without_weight(rng):
     network = MLP([2, 3], dtype=np.float64, rng=0)
     before = network[0].weight.array.copy()
     data = (rng.normal(size=(4, 2)), np.array([0, 1, 2, 0]), np.zeros(4))
-    assert multilayer_perceptron.train_one_epoch(network, Adam(network.parameters()), DataLoader(data, 2)) == 0
+    assert minibatch_training.train_one_epoch(network, Adam(network.parameters()), DataLoader(data, 2)) == 0
     np.testing.assert_array_equal(network[0].weight.array, before)
 
 
@@ -255,7 +261,7 @@ def test_set_learning_rate_keeps_the_velocity():
     weight.grad = Tensor(np.ones(1))
     optimizer.step()
     optimizer.step()  # velocity 0.1 + 0.1
-    multilayer_perceptron.set_learning_rate(optimizer, 0.01)
+    minibatch_training.set_learning_rate(optimizer, 0.01)
     assert optimizer.param_groups[0]["lr"] == 0.01
     before = weight.array.copy()
     weight.grad = Tensor(np.zeros(1))
@@ -267,7 +273,7 @@ def test_set_learning_rate_keeps_the_velocity():
 @settings(max_examples=30, deadline=None)
 def test_stratified_split_keeps_proportions(n, fraction, seed):
     y = np.sort(np.random.default_rng(seed).integers(0, 3, n))
-    train, validation = multilayer_perceptron.stratified_split(y, n, fraction, np.random.default_rng(seed))
+    train, validation = minibatch_training.stratified_split(y, n, fraction, np.random.default_rng(seed))
     assert sorted([*train, *validation]) == list(range(n))
     assert len(validation) == int(np.ceil(n * fraction))
     for label in range(3):
@@ -275,11 +281,11 @@ def test_stratified_split_keeps_proportions(n, fraction, seed):
 
 
 def test_stratified_split_is_random_and_refuses_tiny_parts():
-    splits = [multilayer_perceptron.stratified_split(None, 50, 0.2, np.random.default_rng(s))[1] for s in (0, 1)]
+    splits = [minibatch_training.stratified_split(None, 50, 0.2, np.random.default_rng(s))[1] for s in (0, 1)]
     assert set(splits[0]) != set(splits[1])
     for fraction in (0.0, 0.01, 0.999):
         with pytest.raises(ValueError, match=f"validation_fraction={fraction} of 50 samples"):
-            multilayer_perceptron.stratified_split(None, 50, fraction, np.random.default_rng(0))
+            minibatch_training.stratified_split(None, 50, fraction, np.random.default_rng(0))
 
 
 def test_patience_counts_epochs_without_progress():
@@ -295,7 +301,7 @@ def test_patience_counts_epochs_without_progress():
     ("y", "shape"), [(["b", "a", "c"], (3,)), ([5, 3, 5], (3, 1)), ([[0, 1], [1, 1], [0, 0]], (3, 2))]
 )
 def test_encode_targets_chooses_the_form(y, shape):
-    classes, targets, multilabel = multilayer_perceptron.encode_targets(y, 3, np.float64)
+    classes, targets, multilabel = minibatch_training.encode_targets(y, 3, np.float64)
     assert targets.shape == shape and multilabel == (np.ndim(y) == 2)
     assert len(classes) == (2 if len(shape) == 2 else 3)
     if np.ndim(y) == 1:
@@ -314,21 +320,23 @@ def test_encode_targets_chooses_the_form(y, shape):
 )
 def test_encode_targets_names_bad_labels(y, message):
     with pytest.raises(ValueError, match=message):
-        multilayer_perceptron.encode_targets(y, 3, np.float64)
+        minibatch_training.encode_targets(y, 3, np.float64)
 
 
 def test_encode_targets_holds_batches_against_known_classes():
-    classes, targets, _ = multilayer_perceptron.encode_targets([3, 1], 2, np.float64, np.array([1, 2, 3]))
+    _, targets, _ = minibatch_training.encode_targets([3, 1], 2, np.float64, np.array([1, 2, 3]))
     np.testing.assert_array_equal(targets, [2, 0])
     with pytest.raises(ValueError, match=r"classes not in classes_: \[4\]"):
-        multilayer_perceptron.encode_targets([3, 4], 2, np.float64, np.array([1, 2, 3]))
+        minibatch_training.encode_targets([3, 4], 2, np.float64, np.array([1, 2, 3]))
 
 
 def test_decode_picks_the_most_probable():
     classes = np.array(["a", "b", "c"])
-    assert list(multilayer_perceptron.decode(np.array([[0, 3, 1], [2, 0, 1]]), classes, False)) == ["b", "a"]
-    assert list(multilayer_perceptron.decode(np.array([[-1.0], [0.1]]), classes[:2], False)) == ["a", "b"]
-    np.testing.assert_array_equal(multilayer_perceptron.decode(np.array([[-1.0, 2.0]]), np.arange(2), True), [[0, 1]])
+    assert list(minibatch_training.decode(np.array([[0, 3, 1], [2, 0, 1]]), classes, False)) == ["b", "a"]
+    assert list(minibatch_training.decode(np.array([[-1.0], [0.1]]), classes[:2], False)) == ["a", "b"]
+    np.testing.assert_array_equal(
+        minibatch_training.decode(np.array([[-1.0, 2.0]]), np.arange(2), True), [[0, 1]]
+    )
 
 
 # The classifier
@@ -340,8 +348,16 @@ def test_classifier_learns_and_its_attributes_fit_together(blobs):
     assert model.score(X, y) > 0.85 and list(model.classes_) == ["ash", "elm", "oak"]
     assert model.n_iter_ == len(model.loss_curve_) == 60 and model.loss_ == model.loss_curve_[-1]
     assert model.best_loss_ == min(model.loss_curve_) < model.loss_curve_[0] and model.t_ == 60 * 90
-    assert [w.shape for w in model.coefs_] == [(4, 16), (16, 3)] and [b.shape for b in model.intercepts_] == [(16,), (3,)]
-    assert (model.n_layers_, model.n_outputs_, model.out_activation_, model.n_features_in_) == (3, 3, "softmax", 4)
+    assert [w.shape for w in model.coefs_] == [(4, 16), (16, 3)] and [b.shape for b in model.intercepts_] == [
+        (16,),
+        (3,),
+    ]
+    assert (model.n_layers_, model.n_outputs_, model.out_activation_, model.n_features_in_) == (
+        3,
+        3,
+        "softmax",
+        4,
+    )
     A = np.maximum(X @ model.coefs_[0] + model.intercepts_[0], 0)
     logits = A @ model.coefs_[1] + model.intercepts_[1]
     P = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -385,7 +401,10 @@ def test_random_state_repeats_a_fit_and_float32_stays(blobs):
 
 def test_shuffle_changes_the_order_of_the_batches(blobs):
     X, y = blobs
-    curves = [fit_quietly(quick(max_iter=2, batch_size=10, shuffle=shuffle), X, y).loss_curve_ for shuffle in (True, False)]
+    curves = [
+        fit_quietly(quick(max_iter=2, batch_size=10, shuffle=shuffle), X, y).loss_curve_
+        for shuffle in (True, False)
+    ]
     assert curves[0] != curves[1]
 
 
@@ -409,7 +428,7 @@ def test_early_stopping_returns_to_the_best_weights(blobs):
     codes = np.searchsorted(model.classes_, y)
     rng = np.random.default_rng(0)
     MLP([4, 16, 3], rng=rng)  # the weights are drawn first, then the split
-    rows = multilayer_perceptron.stratified_split(codes, 90, 0.3, _after_drawing(4, 16, 3))[1]
+    rows = minibatch_training.stratified_split(codes, 90, 0.3, _after_drawing(4, 16, 3))[1]
     assert model.score(X[rows], y[rows]) == pytest.approx(model.best_validation_score_)
     with pytest.raises(ValueError, match="validation set is too small"):
         quick(early_stopping=True, validation_fraction=0.0).fit(X, y)
@@ -418,7 +437,7 @@ def test_early_stopping_returns_to_the_best_weights(blobs):
 def _after_drawing(*sizes):
     """The generator as the classifier leaves it when its weights are drawn."""
     rng = np.random.default_rng(0)
-    for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, fan_out in itertools.pairwise(sizes):
         multilayer_perceptron.uniform_initialization(fan_in, fan_out, rng)
     return rng
 
@@ -449,7 +468,7 @@ def test_partial_fit_trains_an_epoch_at_a_time(blobs):
 
 def test_a_sample_of_weight_two_counts_as_two_samples(blobs):
     X, y = blobs
-    options = dict(solver="sgd", shuffle=False, max_iter=5, alpha=0.0, batch_size=180)
+    options = {"solver": "sgd", "shuffle": False, "max_iter": 5, "alpha": 0.0, "batch_size": 180}
     weighted = fit_quietly(quick(**options), X, y, np.full(90, 2.0))
     doubled = fit_quietly(quick(**options), np.repeat(X, 2, axis=0), np.repeat(y, 2))
     np.testing.assert_allclose(weighted.coefs_[0], doubled.coefs_[0], rtol=1e-10)
@@ -464,11 +483,11 @@ def test_alpha_shrinks_the_weights(blobs):
 
 
 def test_batch_size():
-    assert multilayer_perceptron.batch_size("auto", 150) == 150
-    assert multilayer_perceptron.batch_size("auto", 5000) == 200
-    assert multilayer_perceptron.batch_size(32, 5000) == 32
+    assert minibatch_training.batch_size("auto", 150) == 150
+    assert minibatch_training.batch_size("auto", 5000) == 200
+    assert minibatch_training.batch_size(32, 5000) == 32
     with pytest.warns(UserWarning, match="batch_size=50 is larger than the 20 samples"):
-        assert multilayer_perceptron.batch_size(50, 20) == 20
+        assert minibatch_training.batch_size(50, 20) == 20
 
 
 @pytest.mark.parametrize(
@@ -499,10 +518,14 @@ def test_bad_parameters_are_named(options, message, blobs):
 
 
 def test_check_parameters_wants_flags_and_integers():
-    for options, message in (({"shuffle": "yes"}, "shuffle must be True or False"), ({"max_iter": 2.5}, "max_iter")):
+    for options, message in (
+        ({"shuffle": "yes"}, "shuffle must be True or False"),
+        ({"max_iter": 2.5}, "max_iter"),
+    ):
         with pytest.raises(TypeError, match=message):
-            multilayer_perceptron.check_parameters(MLPClassifier(**options))
-    multilayer_perceptron.check_parameters(MLPClassifier(hidden_layer_sizes=(), batch_size=5, n_iter_no_change=np.inf))
+            minibatch_training.check_parameters(MLPClassifier(**options), multilayer_perceptron.ACTIVATIONS)
+    fine = MLPClassifier(hidden_layer_sizes=(), batch_size=5, n_iter_no_change=np.inf)
+    minibatch_training.check_parameters(fine, multilayer_perceptron.ACTIVATIONS)
 
 
 def test_bad_data_is_named(blobs):
@@ -531,7 +554,9 @@ def test_passes_scikit_learns_own_checks():
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        results = check_estimator(MLPClassifier(10, max_iter=20, learning_rate_init=0.05), on_fail=None, on_skip=None)
+        results = check_estimator(
+            MLPClassifier(10, max_iter=20, learning_rate_init=0.05), on_fail=None, on_skip=None
+        )
     failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
     assert not failed, failed
 
@@ -552,7 +577,9 @@ def test_works_in_a_pipeline_and_a_grid_search(blobs):
 
 def test_reads_digits():
     X, y, X_test, y_test = multilayer_perceptron.digits_split()
-    model = fit_quietly(MLPClassifier(64, max_iter=20, batch_size=128, learning_rate_init=0.01, random_state=0), X, y)
+    model = fit_quietly(
+        MLPClassifier(64, max_iter=20, batch_size=128, learning_rate_init=0.01, random_state=0), X, y
+    )
     assert model.score(X_test, y_test) >= 0.96
 
 
@@ -564,8 +591,12 @@ def test_train_by_ours_is_the_loop_that_everybody_writes(rng):
     expected, step = [], SGD(twin.parameters(), lr=0.5)
     for rows, labels in batches:
         arrays = [parameter.array for parameter in twin.parameters()]
-        loss, weights, biases = multilayer_perceptron.backpropagation(rows.array, labels.array, arrays[::2], arrays[1::2])
-        for parameter, g in zip(twin.parameters(), (g for pair in zip(weights, biases, strict=True) for g in pair), strict=True):
+        loss, weights, biases = multilayer_perceptron.backpropagation(
+            rows.array, labels.array, arrays[::2], arrays[1::2]
+        )
+        for parameter, g in zip(
+            twin.parameters(), (g for pair in zip(weights, biases, strict=True) for g in pair), strict=True
+        ):
             parameter.grad = Tensor(g)
         step.step()
         expected.append(loss)

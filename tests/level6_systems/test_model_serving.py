@@ -458,7 +458,7 @@ def test_accepted_wait_is_bounded_by_the_capacity_and_tends_to_the_unbounded_wai
     ],
 )
 def test_queues_refuse_what_makes_no_sense(call):
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ValueError, match="must (be|have)"):
         call()
 
 
@@ -522,7 +522,11 @@ EXPORTABLE = {
     "logsumexp": lambda x, w: ad.logsumexp(x, 1),
     "variance": lambda x, w: ad.var(x, 1) + ad.std(x, 1, correction=0) + ad.norm(x, dim=1),
     "cumsum": lambda x, w: ad.cumsum(x, 1),
-    "clip and where": lambda x, w: ad.clip(x, -0.5, 0.5) + ad.where((x > 0) & (x != 1), x, 2.0 * x),
+    "clip and where": lambda x, w: (
+        ad.clip(x, -0.5, 0.5)
+        + ad.where((x > 0) & (x != 1), x, 2.0 * x)
+        + ad.masked_fill(x, np.array([True, False, False, True]), 0.5)
+    ),
     "two extremes": lambda x, w: ad.maximum(x, 0.1) + ad.minimum(x, x @ w),
     "shapes": lambda x, w: x.reshape(-1, 2, 2).transpose(1, 2).flatten(1).unsqueeze(1).squeeze(1),
     "batched matmul": lambda x, w: (x.reshape(-1, 2, 2) @ x.reshape(-1, 2, 2).permute(0, 2, 1)).reshape(
@@ -572,7 +576,7 @@ def frozen_statistics(x, w):
 
 UNSUPPORTED = {
     "flip": lambda x, w: ad.flip(x, (1,)),
-    "no translation for it": lambda x, w: ad.gather(x, 1, np.zeros((x.shape[0], 1), dtype=int)),
+    "'argmax'.*no translation for it": lambda x, w: ad.argmax(x, 1),
     "changes with the input": frozen_statistics,
     "argument other": lambda x, w: x * float(x.array.max()),
     "different ways": lambda x, w: x @ w if x.shape[0] > 3 else x,
@@ -876,23 +880,23 @@ def wait_until(condition):
 
 def test_overload_refuses_at_once_with_retry_after_and_loses_no_accepted_request():
     model = Doubling(hold=True)
-    config = ServiceConfig(
-        **{**QUICK, "timeout": PATIENCE}, maximum_batch=2, queue_limit=4, batch_window_ms=0.0
-    )
-    with service_in_thread(model, config) as service:
-        payloads = [{"instance": [i, -i]} for i in range(12)]
-        answers = in_background(client.open_loop, f"{service.url}/predict", payloads, [0.0] * 12)
-        wait_until(lambda: counter(service, "groundup_refused_total{") >= 6)  # 2 with the model, 4 waiting
-        assert service.batcher.rows_waiting == 4
+    limits = {"maximum_batch": 2, "queue_limit": 4, "batch_window_ms": 0.0, "timeout": PATIENCE}
+    with service_in_thread(model, ServiceConfig(**{**QUICK, **limits})) as service:
+        url = f"{service.url}/predict"
+        first = in_background(client.fetch, url, {"instance": [-1, 1]})
+        assert model.entered.wait(PATIENCE)  # the model is busy: of what comes now, four rows may wait
+        payloads = [{"instance": [i, -i]} for i in range(11)]
+        answers = in_background(client.open_loop, url, payloads, [0.0] * 11)
+        wait_until(lambda: counter(service, "groundup_refused_total{") == 7)
+        assert counter(service, "groundup_rows_waiting") == 4
         model.release.set()
         answers = answers()
-    accepted = [i for i, answer in enumerate(answers) if answer.status == 200]
-    assert {answer.status for answer in answers} == {200, 503}
-    assert 5 <= len(accepted) <= 6, "one or two rows in the first batch, four waiting"
-    for i in accepted:
-        assert answers[i].json()["prediction"]["logits"] == [2.0 * i, -2.0 * i]
-    for answer in answers:
-        if answer.status == 503:
+    assert first().status == 200
+    assert collections.Counter(answer.status for answer in answers) == {200: 4, 503: 7}
+    for i, answer in enumerate(answers):
+        if answer.status == 200:
+            assert answer.json()["prediction"]["logits"] == [2.0 * i, -2.0 * i]
+        else:
             assert 1 <= int(answer.headers["retry-after"]) <= 60
             assert "overloaded" in answer.json()["error"]
 

@@ -9,7 +9,7 @@ if os.environ.get("GROUNDUP_SUBSTITUTE"):
     root = os.path.dirname(os.path.dirname(os.path.dirname(here)))
     if root not in sys.path:
         sys.path.insert(1, root)
-    import groundup.desk.substitute
+    import groundup.desk.substitute  # noqa: F401
 
 # Another sitecustomize, which this one hides, still has its turn.
 import importlib.machinery

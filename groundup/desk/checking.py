@@ -1,0 +1,254 @@
+"""From the results of a topic's tests to what a learner wants to hear: what is right, and what to mend next."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from groundup.catalogue import ROOT, Topic
+from groundup.desk import cutter, honesty
+from groundup.desk.exercises import Exercises, exercises_of, read_source
+from groundup.desk.runner import BOUND, DeskError, Outcome, run_tests
+
+__all__ = ["Report", "Status", "check", "judge"]
+
+
+@dataclass
+class Status:
+    """One taught function: "right", "mend", "blank", "written" (not judged yet) or "missing"."""
+
+    name: str
+    line: int | None  # of its `def` in the learner's file
+    status: str
+    note: str = ""
+    last_line: int | None = None
+
+
+@dataclass
+class Report:
+    """What one check found."""
+
+    topic: str
+    answer: str
+    answer_hash: str
+    passes: bool = False
+    functions: list[Status] = field(default_factory=list)
+    next: str | None = None  # the function to write or to mend
+    problem: str | None = None  # why the answer as a whole cannot be checked or does not count
+    findings: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # imports that do not count, with their lines
+    failures: list[dict[str, Any]] = field(default_factory=list)  # the first one first
+    tests: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def right(self) -> int:
+        """How many functions are right."""
+        return sum(function.status == "right" for function in self.functions)
+
+
+def check(
+    topic: Topic,
+    answer: Path,
+    *,
+    everything: bool = False,
+    slow: bool = True,
+    bound: float = BOUND,
+    on_event: Callable[[dict[str, Any]], None] = lambda event: None,
+) -> Report:
+    """Check a learner's file.
+
+    Args:
+        answer: the file.
+        everything: run all tests, instead of ending at the first function to mend.
+        slow: include validation and failure modes, which come last.
+        bound: seconds for one test.
+        on_event: called with {"event": ...} as the work proceeds, for a progress display.
+
+    Raises:
+        DeskError: there is no such file, or the tests cannot be run at all.
+    """
+    started = time.perf_counter()
+    try:
+        content = answer.read_bytes()
+        source = content.decode("utf-8")
+    except FileNotFoundError:
+        raise DeskError(
+            f"{_relative(answer)} does not exist: 'groundup practice {topic.name}' writes it."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DeskError(f"{_relative(answer)} is not UTF-8 text: {error}.") from None
+    original = read_source(topic)
+    report = Report(topic.name, str(_relative(answer)), hashlib.sha256(content).hexdigest())
+    taught = [function.name for function in cutter.taught(original)]
+    try:
+        written = {function.name: function for function in cutter.functions(source)}
+    except SyntaxError as error:
+        text = (error.text or "").strip()
+        report.problem = f"line {error.lineno}: {error.msg}" + (f": {text}" if text else "")
+        report.functions = [Status(name, None, "written") for name in taught]
+        return report
+    report.functions = [_status(name, written) for name in taught]
+    report.findings = [asdict(finding) for finding in honesty.findings(topic, source, original)]
+    if report.findings:
+        report.problem = "it imports what it should implement, so it does not count"
+        return report
+
+    on_event({"event": "recording"})
+    exercises = exercises_of(topic, on_event)
+    on_event({"event": "checking"})
+    bounds = {test: max(bound, 20 * seconds) for test, seconds in exercises.seconds.items()}
+    results: dict[str, Outcome] = {}
+    tests: list[str] = []
+    while True:
+        session = run_tests(
+            topic,
+            answer,
+            taught,
+            order=exercises.order(),
+            skip=[*exercises.failing, *results],
+            stop=not everything,
+            slow=slow,
+            bound=bound,
+            bounds=bounds,
+            on_event=on_event,
+        )
+        tests = tests or session.tests
+        results.update(session.results)
+        if session.finished or session.uncollected is not None or not everything:
+            break  # else an endless test ended the process: go on behind it
+    report.seconds = time.perf_counter() - started
+    if session.uncollected is not None:
+        _explain_import(report, session.uncollected, taught)
+        return report
+    judge(report, exercises, results)
+    outcomes = [result.outcome for result in results.values()]
+    report.tests = {
+        "passed": outcomes.count("passed"),
+        "failed": outcomes.count("failed") + outcomes.count("endless"),
+        "skipped": outcomes.count("skipped"),
+        "not_run": len(set(tests) - set(results)),
+        "left_out": len(exercises.failing),
+    }
+    complete = session.finished and not report.failures and not report.tests["not_run"]
+    report.passes = complete and all(function.status in ("right", "written") for function in report.functions)
+    return report
+
+
+def judge(report: Report, exercises: Exercises, results: dict[str, Outcome]) -> None:
+    """Fill in the status of each function, the failures, and what to do next.
+
+    Tests are taken by step: the position in the file of the last function that they need. When all tests of a
+    step pass, the functions that they called are right, if one of the tests was about their work and not only
+    about errors. When one fails, one function is to blame: the one that is not written, or the deepest in the
+    traceback that is not known to be right, or the last that the test needs.
+    """
+    status = {function.name: function for function in report.functions}
+    position = {name: i for i, name in enumerate(exercises.functions)}
+    groups: dict[int, list[str]] = {}
+    for test in exercises.order():
+        groups.setdefault(exercises.step(test), []).append(test)
+    others = [test for test in results if test not in exercises.calls]  # validation and failure modes
+    groups.setdefault(len(exercises.functions), []).extend(others)
+
+    for step in sorted(groups):
+        ran = [test for test in groups[step] if test in results]
+        failed = [test for test in ran if results[test].outcome in ("failed", "endless")]
+        for test in failed:
+            called = exercises.calls.get(test, [])
+            if report.failures and any(status[name].status == "mend" for name in called):
+                continue  # it may fail because of a function that is already known to be wrong
+            failure = dict(results[test].failure, test=test, outcome=results[test].outcome)
+            blamed = _blame(failure, called, status, exercises.functions[step : step + 1])
+            failure["function"] = blamed
+            waiting = [name for name in called if status[name].status == "written" and name != blamed]
+            failure["together_with"] = sorted(waiting, key=position.__getitem__)
+            report.failures.append(failure)
+            if blamed in status and status[blamed].status in ("written", "right"):
+                status[blamed].status = "mend"
+        if failed or len(ran) < len([t for t in groups[step] if t not in exercises.failing]):
+            continue
+        passed = [test for test in ran if results[test].outcome == "passed"]
+        for test in passed:
+            for name in exercises.calls.get(test, ()):
+                if status[name].status == "written" and test in exercises.judging(name):
+                    status[name].status = "right"
+
+    for name, function in status.items():
+        if function.status == "written":
+            later = [exercises.step(t) for t in exercises.judging(name)]
+            beside = [s for s in later if position[name] < s < len(exercises.functions)]
+            if beside:
+                function.note = f"judged together with {exercises.functions[min(beside)]}"
+    report.next = _next(report, exercises)
+
+
+def _blame(
+    failure: dict[str, Any], called: Sequence[str], status: dict[str, Status], last: list[str]
+) -> str | None:
+    """The function that a failed test speaks about, or None if it speaks about the whole."""
+    unwritten = failure.get("unwritten")
+    if unwritten in status:
+        return unwritten
+    short = {name.removesuffix(".setter").rpartition(".")[2]: name for name in status}
+    for place in reversed(failure.get("inside", [])):
+        name = _at_line(status, place["line"]) or short.get(place["function"])
+        if name is not None and status[name].status != "right":
+            return name
+    if last:
+        return last[0]
+    return None
+
+
+def _at_line(status: dict[str, Status], line: int) -> str | None:
+    """The taught function of the learner's file in which a line stands."""
+    for function in status.values():
+        if function.line is not None and function.line <= line <= (function.last_line or 0):
+            return function.name
+    return None
+
+
+def _next(report: Report, exercises: Exercises) -> str | None:
+    """The first failure's function; where that one is blank, the first blank one of the file."""
+    unfinished = [f.name for f in report.functions if f.status in ("blank", "missing")]
+    if report.failures:
+        blamed = report.failures[0]["function"]
+        if blamed in unfinished:
+            return unfinished[0]
+        return blamed
+    return unfinished[0] if unfinished else None
+
+
+def _status(name: str, written: dict[str, cutter.Function]) -> Status:
+    function = written.get(name)
+    if function is None:
+        return Status(name, None, "missing", "your file has no such function")
+    state = "blank" if function.blank else "written"
+    return Status(name, function.line, state, last_line=function.last_line)
+
+
+def _explain_import(report: Report, failure: dict[str, Any], taught: list[str]) -> None:
+    """Why the tests could not be imported with this answer."""
+    place = f"line {failure['inside'][-1]['line']}: " if failure.get("inside") else ""
+    report.failures = [dict(failure, test="the import of your file", outcome="failed", function=None)]
+    if failure.get("unwritten"):
+        report.next = failure["unwritten"]
+        report.problem = (
+            f"{place}{failure['unwritten']} is called while the file is imported, and is not written"
+        )
+    elif failure["kind"] == "Endless":
+        report.problem = f"{place}the import of the file does not end ({failure['message']})"
+    else:
+        report.problem = f"{place}the file cannot be imported: {failure['kind']}: {failure['message']}"
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path

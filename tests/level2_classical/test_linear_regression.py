@@ -1,0 +1,565 @@
+"""Tests of linear regression, in the order of the topic file: each function alone, then the estimator."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from level2_classical import linear_regression
+from level2_classical.failure_modes.linear_regression import FAILURE_MODES
+from level2_classical.linear_regression import LinearRegression
+from shared.datasets import load_diabetes, load_longley
+
+# Certified by NIST, Statistical Reference Datasets, Linear Regression, "Longley" (public domain).
+NIST_LONGLEY = [
+    -3482258.63459582, 15.0618722713733, -0.0358191792925910, -2.02022980381683,
+    -1.03322686717359, -0.0511041056535807, 1829.15146461355,
+]  # fmt: skip
+NIST_LONGLEY_ERRORS = [
+    890420.383607373, 84.9149257747669, 0.0334910077722432, 0.488399681651699,
+    0.214274163161675, 0.226073200069370, 455.478499142212,
+]  # fmt: skip
+
+
+def small_problem(n=60, d=3, k=2, seed=0):
+    """X (n, d) with means far from zero, Y (n, k), weights (n,)."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d)) + np.arange(1.0, d + 1)
+    return X, X @ rng.standard_normal((d, k)) + rng.standard_normal((n, k)) + 5, rng.uniform(0.5, 2.0, n)
+
+
+def design_of(X, weight=None):
+    """√w [1 X], the whole weighted design matrix, (n, d + 1)."""
+    weight = np.ones(len(X)) if weight is None else weight
+    return np.sqrt(weight)[:, None] * np.column_stack([np.ones(len(X)), X])
+
+
+# ---- functions, one at a time -----------------------------------------------------------------------------
+
+
+def test_column_means():
+    X, _, weight = small_problem(n=3000)
+    np.testing.assert_allclose(linear_regression.column_means(X, None), X.mean(axis=0), rtol=1e-13)
+    weighted = linear_regression.column_means(X, weight)
+    np.testing.assert_allclose(weighted, np.average(X, axis=0, weights=weight), rtol=1e-13)
+
+
+def test_column_means_of_constant_columns_are_exact():
+    X = np.full((5000, 2), 0.1)
+    assert np.all(linear_regression.column_means(X, np.linspace(0.1, 1, 5000)) == 0.1)
+
+
+def test_centered_blocks():
+    X, Y, weight = small_problem(n=2500)
+    blocks = list(linear_regression.centered_blocks(X, Y, weight, X[0], Y[0]))
+    assert len(blocks) > 1, "the rows should come in several blocks"
+    expected = np.sqrt(weight)[:, None] * np.hstack([X - X[0], Y - Y[0]])
+    np.testing.assert_allclose(np.vstack(blocks), expected, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("k", [1, 9])
+def test_compress_keeps_all_that_the_coefficients_need(k):
+    X, Y, _ = small_problem(k=k)
+    kept = linear_regression.compress(np.hstack([X, Y]), 3)
+    assert kept.shape == (3, 3 + k)
+    np.testing.assert_allclose(np.tril(kept[:, :3], -1), 0, atol=1e-12)
+    np.testing.assert_allclose(kept[:, :3].T @ kept, X.T @ np.hstack([X, Y]), rtol=1e-12)
+
+
+def test_triangle_of_blocks_is_the_triangle_of_the_whole():
+    M = np.random.default_rng(1).standard_normal((100, 5))
+    kept = linear_regression.triangle([M[:40], M[40:42], M[42:]], 4)
+    assert kept.shape == (4, 5)
+    np.testing.assert_allclose(kept[:, :4].T @ kept, M[:, :4].T @ M, rtol=1e-12, atol=1e-12)
+
+
+def test_solve_triangle():
+    R = np.array([[2.0, 1.0], [0.0, 4.0]])
+    solution = linear_regression.solve_triangle(R, np.array([[4.0], [8.0]]), 10)
+    np.testing.assert_allclose(solution.coef, [[1.0], [2.0]])
+    np.testing.assert_allclose(solution.factor, np.linalg.inv(R))
+    assert solution.rank == 2
+
+
+def test_solve_triangle_of_dependent_columns_takes_the_shortest_solution():
+    R = np.array([[1.0, 1.0], [0.0, 0.0]])
+    solution = linear_regression.solve_triangle(R, np.array([[2.0], [0.0]]), 10)
+    assert solution.rank == 1
+    np.testing.assert_allclose(solution.coef, [[1.0], [1.0]])
+
+
+def test_rank_is_judged_in_unit_columns():
+    R = np.diag([1.0, 1e-30])  # a feature in tiny units is not a missing one
+    assert linear_regression.solve_triangle(R, np.ones((2, 1)), 10).rank == 2
+
+
+def test_minimum_norm():
+    R = np.array([[3.0, 4.0], [0.0, 0.0]])
+    solution = linear_regression.minimum_norm(R, np.array([[25.0], [0.0]]), 1)
+    np.testing.assert_allclose(solution.coef, [[3.0], [4.0]])
+    np.testing.assert_allclose(solution.factor @ solution.factor.T, np.linalg.pinv(R.T @ R), atol=1e-15)
+
+
+def test_normal_equations():
+    M = np.random.default_rng(2).standard_normal((90, 5))
+    G, c = linear_regression.normal_equations([M[:50], M[50:]], 3)
+    np.testing.assert_allclose(G, M[:, :3].T @ M[:, :3], rtol=1e-12)
+    np.testing.assert_allclose(c, M[:, :3].T @ M[:, 3:], rtol=1e-12, atol=1e-13)
+
+
+def test_unit_columns():
+    G = np.array([[4.0, 3.0, 0.0], [3.0, 9.0, 0.0], [0.0, 0.0, 0.0]])
+    unit, c, length = linear_regression.unit_columns(G, np.array([[2.0], [6.0], [0.0]]))
+    np.testing.assert_allclose(length, [[2.0], [3.0], [1.0]])
+    np.testing.assert_allclose(unit, [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(c, [[1.0], [2.0], [0.0]])
+
+
+def test_solve_normal_equations():
+    A = np.random.default_rng(3).standard_normal((20, 3)) * [1.0, 1e6, 1e-6]
+    beta = np.array([[1.0], [2e-6], [3e6]])
+    solution = linear_regression.solve_normal_equations(A.T @ A, A.T @ (A @ beta))
+    np.testing.assert_allclose(solution.coef, beta, rtol=1e-10)
+    np.testing.assert_allclose(
+        A @ solution.factor @ solution.factor.T @ A.T, A @ np.linalg.pinv(A), atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("G", [np.ones((2, 2)), np.zeros((2, 2)), np.array([[1, 1 - 1e-9], [1 - 1e-9, 1]])])
+def test_normal_equations_know_when_they_are_not_to_be_trusted(G):
+    assert linear_regression.solve_normal_equations(np.asarray(G, float), np.ones((2, 1))) is None
+
+
+def test_solve_by_descent():
+    G, beta = np.array([[4.0, 1.0], [1.0, 9.0]]), np.array([[1.0, -1.0], [2.0, 0.0]])
+    coef, steps, converged = linear_regression.solve_by_descent(G, G @ beta, max_iter=1000, tol=1e-12)
+    assert converged and 1 < steps < 1000
+    np.testing.assert_allclose(coef, beta, atol=1e-10)
+    assert not linear_regression.solve_by_descent(G, G @ beta, max_iter=3, tol=1e-12)[2]
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_orthonormal_basis(fit_intercept):
+    X, Y, weight = small_problem()
+    x_mean = np.average(X, axis=0, weights=weight) if fit_intercept else np.zeros(3)
+    A = np.sqrt(weight)[:, None] * (X - x_mean)
+    factor = np.linalg.inv(np.linalg.qr(A)[1])
+    Q, B = linear_regression.orthonormal_basis(X, weight, x_mean, factor, fit_intercept)
+    np.testing.assert_allclose(Q.T @ Q, np.eye(3 + fit_intercept), atol=1e-13)
+    design = design_of(X, weight)[:, 0 if fit_intercept else 1 :]
+    target = np.sqrt(weight)[:, None] * Y
+    np.testing.assert_allclose(B @ Q.T @ target, np.linalg.lstsq(design, target)[0], rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("cov_type", "expected"),
+    [
+        ("nonrobust", [[2.5], [2.5], [2.5]]),  # (1 + 4 + 0)/2
+        ("HC0", [[1.0], [4.0], [0.0]]),
+        ("HC1", [[1.5], [6.0], [0.0]]),  # 3/2
+        ("HC2", [[2.0], [5.0], [0.0]]),
+        ("HC3", [[4.0], [6.25], [0.0]]),
+    ],
+)
+def test_error_variances(cov_type, expected):
+    residuals, leverage = np.array([[1.0], [2.0], [0.0]]), np.array([0.5, 0.2, 0.3])
+    np.testing.assert_allclose(linear_regression.error_variances(residuals, leverage, 2, cov_type), expected)
+
+
+def test_sandwich():
+    rng = np.random.default_rng(4)
+    Q, B, v = (
+        np.linalg.qr(rng.standard_normal((9, 2)))[0],
+        rng.standard_normal((3, 2)),
+        rng.uniform(1, 2, (9, 2)),
+    )
+    covariance = linear_regression.sandwich(Q, B, v)
+    assert covariance.shape == (2, 3, 3)
+    for j in range(2):
+        np.testing.assert_allclose(covariance[j], B @ Q.T @ np.diag(v[:, j]) @ Q @ B.T, rtol=1e-12)
+
+
+def test_two_sided_p_value():
+    import scipy.stats
+
+    t = np.array([-3.0, 0.0, 1.5, 30.0])
+    np.testing.assert_allclose(
+        linear_regression.two_sided_p_value(t, 7), 2 * scipy.stats.t.sf(abs(t), 7), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        linear_regression.two_sided_p_value(t, None), 2 * scipy.stats.norm.sf(abs(t)), rtol=1e-12
+    )
+
+
+def test_two_sided_quantile():
+    import scipy.stats
+
+    assert linear_regression.two_sided_quantile(0.9, 7) == pytest.approx(
+        scipy.stats.t.ppf(0.95, 7), rel=1e-12
+    )
+    assert linear_regression.two_sided_quantile(0.9, None) == pytest.approx(
+        scipy.stats.norm.ppf(0.95), rel=1e-12
+    )
+
+
+def test_studentized_deleted_residuals_are_those_of_fits_without_the_row():
+    X, Y, _ = small_problem(n=20, k=1)
+    model = LinearRegression().fit(X, Y[:, 0])
+    result = linear_regression.studentized_deleted_residuals(
+        model.residuals_[:, None], model.leverage_, model.df_residual_
+    )
+    for i in (0, 7, 19):
+        others = np.delete(np.arange(20), i)
+        fit = LinearRegression().fit(X[others], Y[others, 0])
+        new = design_of(X)[i]
+        spread = np.sqrt(fit.residual_variance_ + new @ fit.covariance() @ new)
+        assert result[i, 0] == pytest.approx((Y[i, 0] - fit.predict(X[i : i + 1])[0]) / spread, rel=1e-9)
+
+
+def test_wald_f_of_one_coefficient_is_t_squared():
+    X, Y, _ = small_problem()
+    model = LinearRegression().fit(X, Y)
+    test = linear_regression.wald_f(
+        model.coef_, model.covariance()[:, 1:, 1:], np.array([[0.0, 1.0, 0.0]]), 56
+    )
+    np.testing.assert_allclose(test.statistic, model.t_values_[:, 2] ** 2, rtol=1e-10)
+    np.testing.assert_allclose(test.p_value, model.p_values_[:, 2], rtol=1e-8)
+    assert (test.df_num, test.df_denom) == (1, 56)
+
+
+def test_gaussian_log_likelihood():
+    import scipy.stats
+
+    residual, weight = np.array([1.0, -2.0, 0.5]), np.array([1.0, 2.0, 4.0])
+    rss = np.sum(weight * residual**2)
+    expected = scipy.stats.norm.logpdf(residual, scale=np.sqrt(rss / 3 / weight)).sum()
+    np.testing.assert_allclose(linear_regression.gaussian_log_likelihood(np.array([rss]), weight), [expected])
+
+
+# ---- the estimator ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["qr", "normal", "gradient_descent"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_every_solver_finds_the_least_squares_plane(solver, fit_intercept, weighted):
+    X, Y, weight = small_problem()
+    weight = weight if weighted else None
+    model = LinearRegression(solver=solver, fit_intercept=fit_intercept).fit(X, Y, sample_weight=weight)
+    root = np.ones((60, 1)) if weight is None else np.sqrt(weight)[:, None]
+    expected = np.linalg.lstsq(design_of(X, weight)[:, 0 if fit_intercept else 1 :], root * Y)[0]
+    np.testing.assert_allclose(model.coef_, expected[-3:].T, rtol=1e-7)
+    np.testing.assert_allclose(model.intercept_, expected[0] if fit_intercept else 0.0, rtol=1e-7)
+    assert (model.n_iter_ > 1) == (solver == "gradient_descent")
+
+
+def test_longley_has_nine_digits_and_more():
+    longley = load_longley()
+    model = LinearRegression(solver="qr").fit(longley.X, longley.y)
+    estimate = np.append(model.intercept_, model.coef_)
+    digits = -np.log10(np.maximum(np.abs(estimate / NIST_LONGLEY - 1), 1e-16))
+    assert digits.min() > 12, digits
+    np.testing.assert_allclose(model.standard_errors_, NIST_LONGLEY_ERRORS, rtol=1e-12)
+    assert model.residual_variance_ == pytest.approx(92936.0061673238, rel=1e-12)
+
+
+def test_a_large_mean_costs_no_digits():
+    X, Y, _ = small_problem()
+    near, far = LinearRegression().fit(X, Y), LinearRegression().fit(np.round(X, 6) + 1e8, Y)
+    np.testing.assert_allclose(far.coef_, LinearRegression().fit(np.round(X, 6), Y).coef_, rtol=1e-5)
+    np.testing.assert_allclose(near.coef_, far.coef_, rtol=1e-3)
+
+
+def test_predict_adds_the_intercept():
+    X, Y, _ = small_problem()
+    model = LinearRegression().fit(X, Y)
+    np.testing.assert_allclose(model.predict(X), X @ model.coef_.T + model.intercept_, rtol=1e-13)
+    np.testing.assert_allclose(model.predict(X) + model.residuals_, Y, rtol=1e-13)
+
+
+def test_float32_stays_float32():
+    X, Y, _ = small_problem()
+    model = LinearRegression().fit(X.astype(np.float32), Y.astype(np.float32))
+    assert model.coef_.dtype == model.predict(X).dtype == np.float32
+    np.testing.assert_allclose(model.coef_, LinearRegression().fit(X, Y).coef_, rtol=1e-4)
+
+
+def test_an_integer_weight_is_a_repeated_row_for_the_coefficients():
+    X, Y, _ = small_problem()
+    count = np.arange(60) % 3
+    repeated = LinearRegression().fit(np.repeat(X, count, axis=0), np.repeat(Y, count, axis=0))
+    weighted = LinearRegression().fit(X, Y, sample_weight=count)
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, rtol=1e-10)
+
+
+def test_rows_of_weight_zero_are_no_observations():
+    X, Y, weight = small_problem()
+    weight[::4] = 0
+    kept = weight > 0
+    model = LinearRegression(cov_type="HC3").fit(X, Y[:, 0], sample_weight=weight)
+    without = LinearRegression(cov_type="HC3").fit(X[kept], Y[kept, 0], sample_weight=weight[kept])
+    np.testing.assert_allclose(model.standard_errors_, without.standard_errors_, rtol=1e-10)
+    assert model.df_residual_ == kept.sum() - 4
+    assert model.log_likelihood_ == pytest.approx(without.log_likelihood_, rel=1e-12)
+    np.testing.assert_allclose(model.leverage_[kept], without.leverage_, rtol=1e-10)
+    assert np.all(model.leverage_[~kept] == 0) and np.all(np.isnan(model.studentized_residuals_[~kept]))
+
+
+def test_statistics_of_several_targets_are_those_of_each():
+    X, Y, weight = small_problem()
+    both = LinearRegression(cov_type="HC2").fit(X, Y, sample_weight=weight)
+    names = [
+        "coef_", "intercept_", "standard_errors_", "t_values_", "p_values_", "residual_variance_", "r_squared_",
+        "adjusted_r_squared_", "log_likelihood_", "aic_", "bic_",
+    ]  # fmt: skip
+    for j in range(2):
+        one = LinearRegression(cov_type="HC2").fit(X, Y[:, j], sample_weight=weight)
+        for name in names:
+            np.testing.assert_allclose(getattr(both, name)[j], getattr(one, name), rtol=1e-10, err_msg=name)
+        np.testing.assert_allclose(both.covariance()[j], one.covariance(), rtol=1e-9)
+        np.testing.assert_allclose(both.conf_int(0.8)[j], one.conf_int(0.8), rtol=1e-10)
+        np.testing.assert_allclose(both.f_test().statistic[j], one.f_test().statistic, rtol=1e-10)
+        np.testing.assert_allclose(both.residuals_[:, j], one.residuals_, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(both.studentized_residuals_[:, j], one.studentized_residuals_, rtol=1e-9)
+        np.testing.assert_allclose(
+            both.prediction_interval(X[:4])[:, j], one.prediction_interval(X[:4]), rtol=1e-10
+        )
+    assert isinstance(one.r_squared_, float) and isinstance(one.f_test().statistic, float)
+
+
+def test_kind_of_covariance_decides_the_reference_distribution():
+    X, Y, _ = small_problem(n=12, k=1)
+    y = Y[:, 0]
+    classical = LinearRegression().fit(X, y)
+    robust = LinearRegression(cov_type="HC3").fit(X, y)
+    cautious = LinearRegression(cov_type="HC3", use_t=True).fit(X, y)
+    np.testing.assert_array_equal(robust.t_values_, cautious.t_values_)
+    assert np.all(robust.p_values_ < cautious.p_values_)
+    np.testing.assert_allclose(classical.conf_int(cov_type="HC3"), robust.conf_int(), rtol=1e-12)
+    np.testing.assert_allclose(classical.covariance("HC3"), robust.covariance(), rtol=1e-12)
+    assert np.all(np.diff(cautious.conf_int()) > np.diff(robust.conf_int()))
+
+
+def test_leverages_are_the_diagonal_of_the_projection():
+    X, Y, weight = small_problem()
+    model = LinearRegression().fit(X, Y[:, 0], sample_weight=weight)
+    design = design_of(X, weight)
+    np.testing.assert_allclose(model.leverage_, np.diag(design @ np.linalg.pinv(design)), rtol=1e-10)
+    assert model.leverage_.sum() == pytest.approx(4)
+
+
+def test_prediction_interval_of_an_observation_is_wider_by_its_own_error():
+    X, Y, _ = small_problem(k=1)
+    model = LinearRegression().fit(X, Y[:, 0])
+    low, high = model.prediction_interval(X[:5], 0.9).T
+    mean_low, mean_high = model.prediction_interval(X[:5], 0.9, of="mean").T
+    np.testing.assert_allclose((low + high) / 2, model.predict(X[:5]), rtol=1e-12)
+    quantile = linear_regression.two_sided_quantile(0.9, 56)
+    difference = ((high - low) ** 2 - (mean_high - mean_low) ** 2) / (2 * quantile) ** 2
+    np.testing.assert_allclose(difference, model.residual_variance_, rtol=1e-10)
+
+
+def test_f_test_of_given_restrictions():
+    X, Y, _ = small_problem(k=1)
+    model = LinearRegression().fit(X, Y[:, 0])
+    equal = model.f_test([[0, 1, -1, 0]])  # are the first two slopes equal?
+    joined = LinearRegression().fit(np.column_stack([X[:, 0] + X[:, 1], X[:, 2]]), Y[:, 0])
+    rss, rss_joined = (np.sum(m.residuals_**2) for m in (model, joined))
+    assert equal.statistic == pytest.approx((rss_joined - rss) / (rss / 56), rel=1e-9)
+    with pytest.raises(ValueError, match="restrictions must have 4 columns"):
+        model.f_test([[1.0, 0.0]])
+    with pytest.raises(ValueError, match="restrictions must be independent"):
+        model.f_test([[0, 1, -1, 0], [0, 2, -2, 0]])
+
+
+def test_summary():
+    pandas = pytest.importorskip("pandas")
+    diabetes = load_diabetes(scaled=False)
+    frame = pandas.DataFrame(diabetes.X, columns=list(diabetes.feature_names))
+    model = LinearRegression(cov_type="HC3").fit(frame, diabetes.y)
+    text = model.summary()
+    lines = text.splitlines()
+    assert len({len(line) for line in lines}) == 1, "the lines of the table should have one width"
+    row = next(line for line in lines if line.startswith("bmi")).split()
+    assert float(row[1]) == pytest.approx(model.coef_[2], rel=1e-4)
+    assert float(row[2]) == pytest.approx(model.standard_errors_[3], rel=1e-3)
+    assert "intercept" in text and "P>|z|" in text and f"{model.r_squared_:.4f}" in text and "442" in text
+    assert "P>|t|" in LinearRegression().fit(diabetes.X, diabetes.y).summary(0.9)
+    assert "[0.05" in LinearRegression().fit(diabetes.X, diabetes.y).summary(0.9)
+    with pytest.raises(ValueError, match="summary needs one target"):
+        LinearRegression().fit(diabetes.X, np.column_stack([diabetes.y, diabetes.y])).summary()
+
+
+# ---- what warns, and what is refused ------------------------------------------------------------------------
+
+
+def test_dependent_columns_give_the_shortest_solution_and_a_warning():
+    X, Y, _ = small_problem(k=1)
+    X = np.column_stack([X, X[:, 0] + X[:, 1]])
+    model = LinearRegression().fit(X, Y[:, 0])
+    centered = X - X.mean(axis=0)
+    np.testing.assert_allclose(
+        model.coef_, np.linalg.pinv(centered, rcond=1e-12) @ (Y[:, 0] - Y.mean()), rtol=1e-9
+    )
+    assert model.rank_ == 3
+    with pytest.warns(UserWarning, match="rank 3 but 4 columns"):
+        errors = model.standard_errors_
+    assert np.all(np.isfinite(errors)) and model.df_residual_ == 60 - 4
+
+
+@pytest.mark.parametrize("solver", ["normal", "gradient_descent"])
+def test_nearly_dependent_columns_hand_over_to_qr(solver):
+    X, Y, _ = small_problem(k=1)
+    X = np.column_stack([X, X[:, 0] + 1e-6 * np.random.default_rng(0).standard_normal(60)])
+    with pytest.warns(UserWarning, match="solver='qr' was used instead"):
+        model = LinearRegression(solver=solver).fit(X, Y[:, 0])
+    np.testing.assert_allclose(model.coef_, LinearRegression().fit(X, Y[:, 0]).coef_, rtol=1e-12)
+
+
+def test_descent_that_does_not_arrive_names_the_remedy():
+    longley = load_longley()
+    with pytest.warns(UserWarning, match=r"did not reach tol=1e-10 within 50 steps.*use solver='qr'"):
+        LinearRegression(solver="gradient_descent", max_iter=50).fit(longley.X, longley.y)
+
+
+def test_constant_columns_and_single_rows():
+    X, Y, _ = small_problem(k=1)
+    model = LinearRegression().fit(np.column_stack([X, np.full(60, 0.1)]), Y[:, 0])
+    assert model.coef_[3] == 0 and model.rank_ == 3
+    single = LinearRegression().fit([[1.0, 2.0]], [3.0])
+    assert single.intercept_ == 3.0 and np.all(single.coef_ == 0)
+
+
+def test_statistics_need_more_rows_than_coefficients():
+    model = LinearRegression().fit([[1.0], [2.0]], [1.0, 3.0])
+    with pytest.warns(UserWarning, match="2 samples for 2 coefficients"):
+        assert np.all(np.isnan(model.standard_errors_))
+
+
+def test_a_row_of_leverage_one_is_named():
+    X = np.column_stack([np.arange(8.0), np.eye(8)[5]])
+    model = LinearRegression(cov_type="HC3").fit(X, np.sin(X[:, 0]))
+    with pytest.warns(UserWarning, match="row 5 has leverage 1"):
+        _ = model.standard_errors_
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        (
+            {"solver": "svd"},
+            ValueError,
+            "solver must be one of 'qr', 'normal', 'gradient_descent'; got 'svd'",
+        ),
+        ({"cov_type": "HC4"}, ValueError, "cov_type must be one of 'nonrobust', 'HC0'"),
+        ({"fit_intercept": "yes"}, ValueError, "fit_intercept must be one of True, False"),
+        ({"use_t": 1}, ValueError, "use_t must be one of None, True, False"),
+        ({"max_iter": 0}, ValueError, "max_iter must be an integer"),
+        ({"tol": -1.0}, ValueError, "tol must be a number"),
+        ({"tol": "small"}, TypeError, "tol must be a number"),
+    ],
+)
+def test_bad_parameters(parameters, error, message):
+    with pytest.raises(error, match=message):
+        LinearRegression(**parameters).fit([[1.0], [2.0], [4.0]], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "weight", "message"),
+    [
+        ([[1.0], [np.nan]], [1.0, 2.0], None, "X contains NaN"),
+        ([[1.0], [2.0]], [1.0, np.inf], None, "y contains infinity"),
+        ([[1.0], [2.0]], [1.0], None, "inconsistent numbers of samples"),
+        ([1.0, 2.0], [1.0, 2.0], None, "Expected 2D array"),
+        ([[1.0], [2.0]], [1.0, 2.0], [1.0, -1.0], "sample_weight must not be negative"),
+        ([[1.0], [2.0]], [1.0, 2.0], [0.0, 0.0], "at least one positive weight"),
+    ],
+)
+def test_bad_data(X, y, weight, message):
+    with pytest.raises(ValueError, match=message):
+        LinearRegression().fit(X, y, sample_weight=weight)
+
+
+def test_bad_questions():
+    X, Y, _ = small_problem(k=1)
+    with pytest.raises(ValueError, match="not fitted"):
+        _ = LinearRegression().standard_errors_
+    model = LinearRegression().fit(X, Y[:, 0])
+    with pytest.raises(ValueError, match="level must be a number in"):
+        model.conf_int(95)
+    with pytest.raises(ValueError, match="cov_type must be one of"):
+        model.covariance("robust")
+    with pytest.raises(ValueError, match="of must be one of 'observation', 'mean'"):
+        model.prediction_interval(X, of="median")
+    with pytest.raises(ValueError, match="expecting 3 features"):
+        model.prediction_interval(X[:, :2])
+
+
+# ---- in the company of scikit-learn -------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_scikit_learns_own_checks():
+    from sklearn.utils.estimator_checks import check_estimator
+
+    for solver in ("qr", "normal"):
+        results = check_estimator(LinearRegression(solver=solver), on_fail=None, on_skip=None)
+        failed = [(r["check_name"], r["exception"]) for r in results if r["status"] == "failed"]
+        assert not failed
+
+
+def test_clone_pipeline_grid_search_and_pickle():
+    from sklearn.base import clone
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, Y, _ = small_problem(k=1)
+    y = Y[:, 0]
+    model = LinearRegression(cov_type="HC1").fit(X, y)
+    assert clone(model).get_params() == model.get_params() and not hasattr(clone(model), "coef_")
+    pipeline = make_pipeline(StandardScaler(), LinearRegression()).fit(X, y)
+    np.testing.assert_allclose(pipeline.predict(X), model.predict(X), rtol=1e-10)
+    search = GridSearchCV(LinearRegression(), {"fit_intercept": [True, False]}).fit(X, y)
+    assert search.best_params_ == {"fit_intercept": True} and search.best_score_ > 0
+    restored = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(restored.standard_errors_, model.standard_errors_)
+
+
+# ---- for any data -------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(8, 60), d=st.integers(1, 5), shift=st.floats(-100, 100))
+def test_residuals_are_orthogonal_and_units_do_not_matter(seed, n, d, shift):
+    X, Y, weight = small_problem(n=n, d=d, k=1, seed=seed)
+    y = Y[:, 0]
+    model = LinearRegression().fit(X, y, sample_weight=weight)
+    np.testing.assert_allclose(design_of(X).T @ (weight * model.residuals_), 0, atol=1e-9 * n)
+    scale = np.exp(np.random.default_rng(seed).uniform(-5, 5, d))
+    other = LinearRegression().fit(X * scale + shift, y, sample_weight=weight)
+    np.testing.assert_allclose(other.coef_ * scale, model.coef_, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(other.t_values_[1:], model.t_values_[1:], rtol=1e-6, atol=1e-7)
+
+
+# ---- the evidence ---------------------------------------------------------------------------------------------
+
+
+def test_example_draws_ten_coefficients():
+    axes = linear_regression.example().axes[0]
+    assert len(axes.get_yticklabels()) == 10
+
+
+def test_agrees_with_the_reference(agreements):
+    disagreeing = [agreement for agreement in agreements if not agreement.agrees]
+    assert not disagreeing, disagreeing
+
+
+@pytest.mark.parametrize("name", [mode.name for mode in FAILURE_MODES])
+def test_breaks_and_mends(verdicts, name):
+    assert verdicts[name].breaks.verdict == "holds", verdicts[name].breaks
+    assert verdicts[name].remedy.verdict == "holds", verdicts[name].remedy

@@ -1,0 +1,171 @@
+"""The verdict: right on claims whose truth is known, and never certain without reason."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from shared import failure_mode
+from shared.failure_mode import CLAIMS, Claim, FailureMode, SchedulerUnavailable, judge, measure, replicate
+
+
+def normal_draw(rng, mean=1.0):
+    return rng.normal(mean, 1.0)
+
+
+def coin(rng, p=0.5):
+    return bool(rng.random() < p)
+
+
+def the_mean(mean=1.0):
+    return mean
+
+
+@pytest.fixture
+def claim():
+    return Claim(
+        statement="The mean of a standard normal shifted by one is one.",
+        quantity="mean",
+        experiment=normal_draw,
+        predicted=the_mean,
+        relation="≈",
+        tolerance=0.5,
+        reason="chosen for the test",
+    )
+
+
+def with_values(claim, values, **changes):
+    return judge(dataclasses.replace(claim, **changes), values)
+
+
+def test_the_interval_is_students(claim):
+    values = list(np.random.default_rng(0).normal(1, 1, 30))
+    result = with_values(claim, values)
+    expected = stats.t.interval(0.95, 29, np.mean(values), stats.sem(values))
+    np.testing.assert_allclose(result.interval, expected, rtol=1e-10)
+    corrected = stats.t.interval(1 - 0.05 / CLAIMS, 29, np.mean(values), stats.sem(values))
+    np.testing.assert_allclose(result.corrected, corrected, rtol=1e-8)
+
+
+def test_a_bound_spends_its_level_on_one_side(claim):
+    values = list(np.random.default_rng(0).normal(1, 1, 30))
+    result = with_values(claim, values, relation="≤")
+    upper = np.mean(values) + stats.t.ppf(1 - 0.05 / CLAIMS, 29) * stats.sem(values)
+    assert result.corrected[1] == pytest.approx(upper, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("relation", "mean", "verdict"),
+    [
+        ("≈", 1.0, "holds"), ("≈", 1.6, "refuted"), ("≈", 1.5, "inconclusive"),
+        ("≥", 1.0, "holds"), ("≥", 5.0, "holds"), ("≥", 0.3, "refuted"), ("≥", 0.5, "inconclusive"),
+        ("≤", 1.0, "holds"), ("≤", -5.0, "holds"), ("≤", 1.7, "refuted"), ("≤", 1.5, "inconclusive"),
+    ],
+)  # fmt: skip
+def test_verdicts(claim, relation, mean, verdict):
+    values = [mean + 0.01 * side for side in (-1, 1)] * 10
+    result = with_values(claim, values, relation=relation)
+    assert result.verdict == verdict
+    assert result.holds == (verdict == "holds")
+
+
+def test_bounds_report_their_slack(claim):
+    assert with_values(claim, [3.0, 3.0], relation="≥").slack == 2.0
+    assert with_values(claim, [0.25, 0.25], relation="≤").slack == 0.75
+    assert math.isnan(with_values(claim, [1.0, 1.0]).slack)
+
+
+def test_an_inconclusive_verdict_names_enough_seeds(claim):
+    values = list(np.random.default_rng(1).normal(1.2, 1, 40))
+    result = with_values(claim, values)
+    assert result.verdict == "inconclusive" and result.seeds_needed > 40
+    more = list(np.random.default_rng(1).normal(1.2, 1, 4 * result.seeds_needed))
+    assert with_values(claim, more).verdict == "holds"
+
+
+def test_one_seed_decides_nothing(claim):
+    assert with_values(claim, [1.0]).verdict == "inconclusive"
+
+
+def test_a_deterministic_claim_needs_one_run(claim):
+    result = with_values(claim, [1.2], deterministic=True)
+    assert (result.verdict, result.interval) == ("holds", (1.2, 1.2))
+
+
+def test_twenty_of_twenty_is_not_certainty(claim):
+    result = with_values(claim, [True] * 20, tolerance=0.1)
+    assert result.interval[0] == pytest.approx(stats.binomtest(20, 20).proportion_ci().low, rel=1e-9)
+    assert result.verdict == "inconclusive"
+
+
+def test_a_relative_tolerance_scales_with_the_prediction(claim):
+    result = with_values(claim, [9.0, 9.0], tolerance=0.2, relative=True, parameters={"mean": 10.0})
+    assert (result.delta, result.verdict) == (2.0, "holds")
+
+
+def test_a_true_claim_is_hardly_ever_refuted(claim):
+    tight = dataclasses.replace(claim, tolerance=0.0)
+    rng = np.random.default_rng(0)
+    verdicts = [judge(tight, list(rng.normal(1, 1, 15))).verdict for _ in range(200)]
+    assert "refuted" not in verdicts
+
+
+def test_more_seeds_extend_a_run(claim):
+    assert replicate(claim, 10)[:4] == replicate(claim, 4)
+
+
+def test_proportions_stay_booleans(claim):
+    values = replicate(dataclasses.replace(claim, experiment=coin), 5)
+    assert all(isinstance(value, bool) for value in values)
+
+
+def test_measure_runs_both_claims(claim):
+    mode = FailureMode(
+        "shift", "A shift", claim, dataclasses.replace(claim, statement="Again."), print, seeds=60
+    )
+    outcome = measure(mode)
+    assert (outcome.breaks.seeds, outcome.remedy.seeds) == (60, 60)
+    assert outcome.breaks.values != outcome.remedy.values, "two claims draw different numbers"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"relation": "<"}, "relation"), ({"tolerance": -1}, "tolerance"), ({"reason": ""}, "reason")],
+)
+def test_a_careless_claim_is_refused(claim, change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(claim, **change)
+
+
+def test_an_experiment_must_return_a_finite_number(claim):
+    with pytest.raises(ValueError, match="finite"):
+        judge(claim, [1.0, math.nan])
+
+
+def test_seeds_below_one_are_refused(claim):
+    with pytest.raises(ValueError, match="at least 1"):
+        measure(FailureMode("shift", "A shift", claim, claim, print), seeds=0)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as local:
+        yield local.scheduler_address
+
+
+def test_a_cluster_gives_the_same_replicates(claim, cluster):
+    module = pytest.importorskip("level2_classical.failure_modes.k_means")
+    small = {"standardize": False, "mu": 2.0, "noise": 10.0, "n": 50}
+    remote = dataclasses.replace(module.FAILURE_MODES[2].breaks, parameters=small)
+    assert replicate(remote, 40, scheduler=cluster) == replicate(remote, 40)
+
+
+def test_an_unreachable_scheduler_says_so_in_time(claim, monkeypatch):
+    with pytest.raises(SchedulerUnavailable, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
+        with failure_mode._cluster("tcp://127.0.0.1:9", timeout=1.0):
+            pass
