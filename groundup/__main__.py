@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from groundup.desk.commands import register
+from groundup.errors import CommandError
 
 app = typer.Typer(
     name="groundup",
@@ -29,14 +30,6 @@ Topics = Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="
 Level = Annotated[int | None, typer.Option("--level", min=1, max=6, help="Every topic of this level.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every topic.")]
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON, one object a line in one array.")]
-
-
-class CommandError(Exception):
-    """Something went wrong that a sentence explains; `status` is the exit status."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def _select(names: list[str] | None, level: int | None, everything: bool) -> list:
@@ -92,7 +85,8 @@ def break_command(
     level: Level = None,
     everything: Everything = False,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Replicates of each experiment; by default each mode's own number.")
+        int | None,
+        typer.Option(min=1, help="Replicates of each experiment; by default each mode's own number."),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="URL", help="Run on a Dask cluster, such as tcp://127.0.0.1:8786.")
@@ -112,7 +106,9 @@ def break_command(
 @app.command()
 def ledger(
     topics: Topics = None,
-    write: Annotated[bool, typer.Option("--write", help="Run everything and write ledger and notes.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Run everything and write ledger and notes.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Run everything and compare with what is committed.")
     ] = False,
@@ -135,7 +131,9 @@ def ledger(
 def bench(
     topics: Topics = None,
     level: Level = None,
-    repeats: Annotated[int | None, typer.Option(min=1, help="Timed runs of each side; the median counts.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Timed runs of each side; the median counts.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Speed against the library over growing sizes, one thread each, with the fitted growth exponent."""

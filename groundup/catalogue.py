@@ -111,7 +111,9 @@ def levels() -> tuple[Level, ...]:
         for topic in level.topics:
             missing = set(topic.needs) - seen
             if missing or topic.name in seen:
-                raise ValueError(f"curriculum.toml: {topic.name} is listed twice, or before its needs {missing}.")
+                raise ValueError(
+                    f"curriculum.toml: {topic.name} is listed twice, or before its needs {missing}."
+                )
             seen.add(topic.name)
     return found
 

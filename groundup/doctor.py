@@ -67,7 +67,9 @@ def examine(*, as_json: bool) -> int:
     if as_json:
         _print_json(rows)
         return 1 if needed else 0
-    print(f"Python {platform.python_version()} ({sys.executable}), {platform.system()} {platform.machine()}\n")
+    print(
+        f"Python {platform.python_version()} ({sys.executable}), {platform.system()} {platform.machine()}\n"
+    )
     for row in rows:
         version = row["installed"] or "missing"
         note = "" if row["proved"] in (None, row["installed"]) else f"  (proved with {row['proved']})"

@@ -165,7 +165,7 @@ def break_topics(
     topics: Sequence[Topic], *, seeds: int | None, scheduler: str | None, as_json: bool, save_figures: bool
 ) -> int:
     """Measure failure modes; 0 if every claim holds and every remedy mends."""
-    from groundup.__main__ import CommandError
+    from groundup.errors import CommandError
     from shared.failure_mode import SchedulerUnavailable, measure, reach_scheduler
 
     if scheduler is not None:
@@ -364,7 +364,9 @@ def check_ledger(names: Sequence[str], *, as_json: bool) -> int:
     else:
         for difference in differences:
             print(difference)
-        print("the ledger reproduces." if not differences else f"{len(differences)} entries do not reproduce.")
+        print(
+            "the ledger reproduces." if not differences else f"{len(differences)} entries do not reproduce."
+        )
     return 0 if in_order and not differences else 1
 
 
@@ -387,9 +389,7 @@ def show_ledger(book: dict[str, Any], names: Sequence[str], *, as_json: bool) ->
 # --- shared by all ---------------------------------------------------------------------------------------
 
 
-def _each(
-    topics: Sequence[Topic], work: Callable[[Topic], Any], doing: str
-) -> Iterator[tuple[Topic, Any]]:
+def _each(topics: Sequence[Topic], work: Callable[[Topic], Any], doing: str) -> Iterator[tuple[Topic, Any]]:
     """Do the work for each topic with progress on stderr; None where a reference is missing."""
     from rich.console import Console
     from rich.progress import (
@@ -424,7 +424,9 @@ def _each(
 
 def missing_reference(topic: Topic, error: ModuleNotFoundError) -> str:
     """One line that names the missing library and the command that installs it."""
-    return f"{error.name} is not installed; get it with: pip install -e '.[{topic.extra}]' (in the repository)."
+    return (
+        f"{error.name} is not installed; get it with: pip install -e '.[{topic.extra}]' (in the repository)."
+    )
 
 
 def _is_reference(error: ModuleNotFoundError) -> bool:

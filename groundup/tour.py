@@ -160,7 +160,9 @@ def _walk(walk: Walk) -> None:
     order = np.random.default_rng(0).permutation(len(digits.X))
     train, test = order[:-360], order[-360:]
     start = time.perf_counter()
-    network = MLPClassifier((64,), learning_rate_init=0.01, tol=1e-3, random_state=0).fit(digits.X[train] / 16, digits.y[train])
+    network = MLPClassifier((64,), learning_rate_init=0.01, tol=1e-3, random_state=0).fit(
+        digits.X[train] / 16, digits.y[train]
+    )
     accuracy = network.score(digits.X[test] / 16, digits.y[test])
     walk.step(
         f"trained on {len(train)} digits in {time.perf_counter() - start:.1f} s: {accuracy:.1%} of {len(test)} "
@@ -170,7 +172,9 @@ def _walk(walk: Walk) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "digits.onnx"
         export_onnx(network.network_, 64, path, scale=16.0, classes=network.classes_)
-        walk.step(f"exported, with the scaling of the pixels inside: {path.stat().st_size / 1024:.0f} KiB of ONNX")
+        walk.step(
+            f"exported, with the scaling of the pixels inside: {path.stat().st_size / 1024:.0f} KiB of ONNX"
+        )
         with running_service(path, ServiceConfig(port=0)) as url:
             ready = client.fetch(f"{url}/ready")
             walk.step(f"served at {url}, /ready answers {ready.status}", ready.status == 200)
@@ -213,7 +217,9 @@ def _print_stop(console: Console, stop: Stop) -> None:
         return
     agreeing = sum(agreement.agrees for agreement in stop.agreements)
     references = sorted({a.reference.split(".")[0] for a in stop.agreements})
-    console.print(f"    trace  {agreeing} of {len(stop.agreements)} quantities agree with {', '.join(references)}")
+    console.print(
+        f"    trace  {agreeing} of {len(stop.agreements)} quantities agree with {', '.join(references)}"
+    )
     assert stop.outcome is not None
     for label, claim in (("break", stop.outcome.breaks), ("fix  ", stop.outcome.remedy)):
         console.print(
@@ -251,7 +257,9 @@ def write_report(folder: Path, stops: list[Stop], walk: Walk, seconds: float) ->
         for number, (light, _) in enumerate(stop.pictures.values()):
             kind = "example" if number == 0 else "failure"
             (folder / f"level{stop.topic.level}_{stop.topic.name}_{kind}.png").write_bytes(light)
-    links = " ".join(f'<a href="#{s.topic.name}">{s.topic.level} · {html.escape(s.topic.title)}</a>' for s in stops)
+    links = " ".join(
+        f'<a href="#{s.topic.name}">{s.topic.level} · {html.escape(s.topic.title)}</a>' for s in stops
+    )
     steps = "".join(f"<li>{html.escape(line)}</li>" for line in walk.lines)
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -110,6 +110,7 @@ from level1_foundations.tensor import (
     PartialGradient,
     Tensor,
     as_tensor,
+    axes_of,
     enable_grad,
     floating,
     is_grad_enabled,
@@ -306,7 +307,7 @@ def relu(input):
 def sum(input, dim=None, keepdim=False):
     """$y = \\sum_i x_i$ over the axes `dim` (all if `None`): every $\\bar x_i = \\bar y$."""
     x = as_tensor(input)
-    axes = (tuple(dim) or None) if isinstance(dim, (tuple, list)) else dim
+    axes = axes_of(x, dim)
     y = x.array.sum(axis=axes, keepdims=keepdim)
     shape = x.array.shape
     axes = range(len(shape)) if axes is None else axes if isinstance(axes, tuple) else (axes,)
@@ -1147,6 +1148,7 @@ def example():
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.grid(False)
+    figure.suptitle("More ink raises the score where blue, lowers it where red")
     axes[0, 0].set_ylabel("image")
     axes[1, 0].set_ylabel("d score / d pixel")
     return figure

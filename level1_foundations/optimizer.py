@@ -192,7 +192,7 @@ class Optimizer:
                 index.setdefault(id(parameter), len(index))
             packed = {name: copy.deepcopy(value) for name, value in group.items() if name != "params"}
             groups.append({**packed, "params": [index[id(parameter)] for parameter in group["params"]]})
-        state = {index[id(parameter)]: copy.deepcopy(entry) for parameter, entry in self.state.items()}
+        state = {index[id(p)]: copy.deepcopy(entry) for p, entry in self.state.items() if entry}
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

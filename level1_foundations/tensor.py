@@ -514,6 +514,18 @@ def result_type(a, b):  # practice: keep
     return np.promote_types(a.dtype, b.dtype)
 
 
+def axes_of(x, dim):  # practice: keep
+    """`dim` as NumPy's axis. As in torch an empty tuple means all axes, and a 0-d tensor has an axis 0 too."""
+    if isinstance(dim, (tuple, list)):
+        dim = tuple(dim) or None
+    if x.array.ndim == 0 and dim is not None:
+        for axis in dim if isinstance(dim, tuple) else (dim,):
+            if axis not in (0, -1):
+                raise IndexError(f"Dimension out of range (expected to be -1 or 0, but got {axis})")
+        return None
+    return dim
+
+
 @no_type_check
 def floating(x):  # practice: keep
     """`x` as a tensor of floating-point type: integers become float32, as in torch."""

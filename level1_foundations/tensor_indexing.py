@@ -47,13 +47,10 @@ def permute(input, *dims):
     """The axes in the order `dims`."""
     x = as_tensor(input)
     dims = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
-    if sorted(d % builtin_max(x.ndim, 1) for d in dims) != list(range(x.ndim)):
+    if sorted(d % max(x.ndim, 1) for d in dims) != list(range(x.ndim)):
         raise ValueError(f"permute: dims must name each of the {x.ndim} axes once, got {tuple(dims)}")
     inverse = sorted(range(x.ndim), key=lambda i: dims[i] % x.ndim)
     return record_view(x.array.transpose(dims), x, lambda g: permute(g, inverse))
-
-
-builtin_max = max
 
 
 def transpose(input, dim0, dim1):
@@ -179,10 +176,15 @@ def pad(input, pad, mode="constant", value=0.0):
     for n, (before, after) in zip(x.shape, pairs, strict=True):
         if n + before + after < 0:
             raise RuntimeError(f"pad: {before} and {after} leave an axis of size {n} with a negative size")
+    return pad_pairs(x, pairs, value)
+
+
+def pad_pairs(x, pairs, value):
+    """Add (before, after) elements to every axis; the transpose crops them, and fills with 0 what was cropped."""
     cropped = tuple([slice(max(0, -b), n - max(0, -a)) for n, (b, a) in zip(x.shape, pairs, strict=True)])
     y = np.pad(x.array[cropped], [(max(0, b), max(0, a)) for b, a in pairs], constant_values=value)
-    back = [-k for k in pad]
-    return record(y, (x,), (lambda g: globals()["pad"](g, back),))
+    back = [(-b, -a) for b, a in pairs]
+    return record(y, (x,), (lambda g: pad_pairs(g, back, 0.0),))
 
 
 # %% [markdown]
@@ -208,9 +210,11 @@ def index(input, key):
     if not arrays:
         return record_view(x.array[basic], x, spread_rule(basic, x.shape, False))
     if sum([isinstance(k, int) for k in basic]):
-        key = tuple([slice(None) if isinstance(k, np.ndarray) else k for k in basic])
-        key = expand_masks(basic, key)
-        return index(index(x, key), tuple([k for k in basic if not isinstance(k, int) and k is not None]))
+        selected = index(x, expand_masks(basic))
+        whole = [
+            slice(None) if k is None or isinstance(k, slice) else k for k in basic if not isinstance(k, int)
+        ]
+        return index(selected, tuple(whole))
     key = basic[0] if len(basic) == 1 else basic
     repeats = any(isinstance(k, np.ndarray) and k.dtype != bool for k in basic)
     return record(x.array[key], (x,), (spread_rule(key, x.shape, repeats),))
@@ -228,12 +232,14 @@ def as_index(key):  # practice: keep
     return int(key) if key.ndim == 0 and key.dtype.kind != "b" else key
 
 
-def expand_masks(basic, key):  # practice: keep
-    """A boolean mask of k axes stands for k slices."""
+def expand_masks(basic):  # practice: keep
+    """The index without its arrays: `:` for each axis that they take, which are k for a mask of k axes."""
     result = []
-    for original, plain in zip(basic, key, strict=True):
-        n = original.ndim if isinstance(original, np.ndarray) and original.dtype == bool else 1
-        result.extend([plain] * n)
+    for k in basic:
+        if isinstance(k, np.ndarray):
+            result.extend([slice(None)] * (k.ndim if k.dtype == bool else 1))
+        else:
+            result.append(k)
     return tuple(result)
 
 

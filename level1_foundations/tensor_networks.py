@@ -81,25 +81,39 @@ def linear(input, weight, bias=None, activation=None):
 
 
 def rows(a):  # practice: keep
-    """An array with its leading axes flattened into one."""
+    """An array or tensor with its leading axes flattened into one."""
     return a if a.ndim == 2 else a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
 
 
+def on_arrays(rule):
+    """`rule`, written in operators that arrays and tensors share, run on the bare arrays unless the walk
+    is recorded.
+    """
+
+    def run(g, *saved):
+        if mode.enabled:
+            return rule(g, *saved)
+        return new_tensor(rule(g.array, *[None if x is None else x.array for x in saved]))
+
+    return run
+
+
+@on_arrays
 def linear_input_rule(g, x, w):
     """$\\bar X = \\bar Y W$."""
     return g @ w
 
 
+@on_arrays
 def linear_weight_rule(g, x, w):
     """$\\bar W = \\bar Y^\\top X$, over all rows at once."""
-    n = math.prod(g.shape[:-1])
-    return g.reshape(n, g.shape[-1]).transpose(0, 1) @ x.reshape(n, x.shape[-1])
+    return rows(g).T @ rows(x)
 
 
+@on_arrays
 def linear_bias_rule(g, x, w):
-    """$\\bar b = \\sum_n \\bar Y_n$, as a product with ones: faster than a sum over the first axis."""
-    n = math.prod(g.shape[:-1])
-    return new_tensor(np.ones(n, g.array.dtype)) @ g.reshape(n, g.shape[-1])
+    """$\\bar b = \\sum_n \\bar Y_n$."""
+    return rows(g).sum(0)
 
 
 IN_PLACE = {

@@ -24,7 +24,7 @@ import math
 
 import numpy as np
 
-from level1_foundations.tensor import Tensor, as_tensor, floating, new_tensor, record
+from level1_foundations.tensor import Tensor, as_tensor, axes_of, floating, new_tensor, record
 from level1_foundations.tensor_elementwise import maximum, minimum, where
 
 # %% [markdown]
@@ -32,13 +32,6 @@ from level1_foundations.tensor_elementwise import maximum, minimum, where
 
 
 # %%
-def as_axes(dim):  # practice: keep
-    """`dim` as NumPy's axis: torch takes an empty tuple for all axes."""
-    if isinstance(dim, (tuple, list)):
-        return tuple(dim) if len(dim) else None
-    return dim
-
-
 def kept_shape(shape, dim):  # practice: keep
     """The shape after a reduction that keeps its axes with length one."""
     axes = range(len(shape)) if dim is None else (dim,) if isinstance(dim, int) else dim
@@ -61,7 +54,7 @@ def mean(input, dim=None, keepdim=False):
     x = as_tensor(input)
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"mean(): the input must be a floating point tensor, got {x.array.dtype}")
-    axes = as_axes(dim)
+    axes = axes_of(x, dim)
     count = reduced_count(x.shape, axes)
     return x.sum(axes, keepdim) / count
 
@@ -71,12 +64,12 @@ def var(input, dim=None, correction=1, keepdim=False):
     $\\bar y\\, \\frac{2}{n-c} (x_i - \\bar x)$.
     """
     x = as_tensor(input)
-    axes = as_axes(dim)
+    axes = axes_of(x, dim)
     shape = x.shape
     kept, freedom = kept_shape(shape, axes), reduced_count(shape, axes) - correction
     centered = x.array - x.array.mean(axis=axes, keepdims=True) if x.array.size else x.array
     with np.errstate(invalid="ignore", divide="ignore"):
-        y = np.asarray((centered * centered).sum(axis=axes, keepdims=keepdim)) / max_(freedom, 0)
+        y = np.asarray((centered * centered).sum(axis=axes, keepdims=keepdim)) / builtins.max(freedom, 0)
 
     def rule(g, x):
         return g.reshape(kept) * ((x - mean(x, axes, True)) * (2 / freedom if freedom > 0 else math.nan))
@@ -84,12 +77,11 @@ def var(input, dim=None, correction=1, keepdim=False):
     return record(y.astype(x.array.dtype, copy=False), (x,), (rule,), (x,))
 
 
-max_ = builtins.max
-
-
 def std(input, dim=None, correction=1, keepdim=False):
-    """The square root of the variance."""
-    return var(input, dim, correction, keepdim).sqrt()
+    """The square root of the variance; where it is 0, the gradient is 0."""
+    v = var(input, dim, correction, keepdim)
+    zero = v == 0
+    return where(zero, 0.0, where(zero, 1.0, v).sqrt())  # a second where: the root's slope at 0 is infinite
 
 
 # %% [markdown]
@@ -102,7 +94,7 @@ def std(input, dim=None, correction=1, keepdim=False):
 # %%
 def extreme(x, reduce, dim, keepdim):
     """`amax` or `amin`: with $t$ elements equal to the extreme, each gets $\\bar y / t$."""
-    axes = as_axes(dim)
+    axes = axes_of(x, dim)
     kept = kept_shape(x.shape, axes)
 
     def rule(g, x, y):
@@ -149,12 +141,14 @@ def pick(input, indices, dim, keepdim):
 
 def argmax(input, dim=None, keepdim=False):
     """Where the (first) largest element is."""
-    return new_tensor(np.argmax(as_tensor(input).array, axis=dim, keepdims=keepdim))
+    x = as_tensor(input)
+    return new_tensor(np.argmax(x.array, axis=axes_of(x, dim), keepdims=keepdim))
 
 
 def argmin(input, dim=None, keepdim=False):
     """Where the (first) smallest element is."""
-    return new_tensor(np.argmin(as_tensor(input).array, axis=dim, keepdims=keepdim))
+    x = as_tensor(input)
+    return new_tensor(np.argmin(x.array, axis=axes_of(x, dim), keepdims=keepdim))
 
 
 def sort(input, dim=-1, descending=False):
@@ -166,12 +160,14 @@ def sort(input, dim=-1, descending=False):
 
 def all(input, dim=None, keepdim=False):
     """Whether all elements hold."""
-    return new_tensor(np.all(as_tensor(input).array, axis=as_axes(dim), keepdims=keepdim))
+    x = as_tensor(input)
+    return new_tensor(np.all(x.array, axis=axes_of(x, dim), keepdims=keepdim))
 
 
 def any(input, dim=None, keepdim=False):
     """Whether any element holds."""
-    return new_tensor(np.any(as_tensor(input).array, axis=as_axes(dim), keepdims=keepdim))
+    x = as_tensor(input)
+    return new_tensor(np.any(x.array, axis=axes_of(x, dim), keepdims=keepdim))
 
 
 # %% [markdown]
@@ -185,7 +181,7 @@ def prod(input, dim=None, keepdim=False):
     """
     x = as_tensor(input)
     if dim is None:
-        y = prod(x.reshape(-1), 0)
+        y = prod(x.reshape(x.numel()), 0)
         return y.reshape((1,) * x.ndim) if keepdim else y
     if x.ndim == 0:
         return x.clone()
@@ -233,6 +229,8 @@ def stable_softmax(a, dim):
 def softmax(input, dim):
     """$y_i = e^{x_i} / \\sum_j e^{x_j}$: $\\bar x = y \\odot (\\bar y - \\langle \\bar y, y \\rangle)$."""
     x = floating(input)
+    if x.ndim == 0:
+        return softmax(x.reshape(1), dim).reshape(())
 
     def rule(g, y):
         gy = g * y
@@ -244,6 +242,8 @@ def softmax(input, dim):
 def log_softmax(input, dim):
     """$y_i = x_i - \\ln\\sum_j e^{x_j}$: $\\bar x = \\bar y - e^{y} \\sum_j \\bar y_j$."""
     x = floating(input)
+    if x.ndim == 0:
+        return log_softmax(x.reshape(1), dim).reshape(())
     shifted = x.array - x.array.max(axis=dim, keepdims=True, initial=-np.inf)
     y = shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
     return record(y, (x,), (lambda g, y: g - y.exp() * g.sum(dim, True),), saves_output=True)
@@ -252,7 +252,7 @@ def log_softmax(input, dim):
 def logsumexp(input, dim, keepdim=False):
     """$y = \\ln\\sum_i e^{x_i}$: $\\bar x_i = \\bar y\\, e^{x_i - y}$."""
     x = floating(input)
-    axes = as_axes(dim)
+    axes = axes_of(x, dim)
     kept = kept_shape(x.shape, axes)
     largest = x.array.max(axis=axes, keepdims=True, initial=-np.inf)
     largest = np.where(np.isfinite(largest), largest, 0)
@@ -277,7 +277,7 @@ def norm(input, p=2.0, dim=None, keepdim=False):
     """
     x = as_tensor(input)
     p = 2.0 if p == "fro" else float(p)
-    axes = as_axes(dim)
+    axes = axes_of(x, dim)
     kept = kept_shape(x.shape, axes)
     if math.isinf(p):
         return extreme(x.abs(), np.max if p > 0 else np.min, axes, keepdim)
@@ -350,7 +350,13 @@ def parse_equation(equation, dims):
         if len(letters) != n:
             raise ValueError(f"einsum: the operand {term!r} of {equation!r} has {n} axes")
     if arrow:
-        return spelled, spell(right, rest)
+        output = spell(right, rest)
+        known = {letter for term in spelled for letter in term}
+        if len(set(output)) < len(output) or not known.issuperset(output):
+            raise ValueError(
+                f"einsum: the output of {equation!r} must name letters of the operands, each once"
+            )
+        return spelled, output
     letters = [letter for term in spelled for letter in term if letter not in dots]
     return spelled, dots + sorted(letter for letter in set(letters) if letters.count(letter) == 1)
 
@@ -374,6 +380,10 @@ def contract(a, a_term, b, b_term, needed):
     for_both = set(a_term) & set(b_term)
     a, a_term = sum_out(a, a_term, needed | for_both)
     b, b_term = sum_out(b, b_term, needed | for_both)
+    for letter in for_both:
+        n, m = a.shape[a_term.index(letter)], b.shape[b_term.index(letter)]
+        if n != m and 1 not in (n, m):
+            raise ValueError(f"einsum: {letter!r} has sizes {n} and {m} in two operands")
     sizes = {
         letter: n
         for x, term in ((a, a_term), (b, b_term))

@@ -127,6 +127,10 @@ from shared.estimator import Estimator, RegressorMixin, warn_not_converged
 from shared.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 COVARIANCES = ("nonrobust", "HC0", "HC1", "HC2", "HC3")
+NIST_LONGLEY = (  # certified by NIST, Statistical Reference Datasets, Linear Regression, "Longley" (public domain)
+    -3482258.63459582, 15.0618722713733, -0.0358191792925910, -2.02022980381683,
+    -1.03322686717359, -0.0511041056535807, 1829.15146461355,
+)  # fmt: skip
 ROWS = 1024  # rows at a time: a block stays in the processor's cache
 
 # %% [markdown]
@@ -386,7 +390,7 @@ def sandwich(
 
 
 # %%
-def two_sided_p_value(t: Float[np.ndarray, "..."], df: float | None) -> Float[np.ndarray, "..."]:
+def two_sided_p_value(t: Float[np.ndarray, "*shape"], df: float | None) -> Float[np.ndarray, "*shape"]:
     """Probability of a statistic at least as far from zero, were the coefficient zero."""
     return 2 * (ndtr(-np.abs(t)) if df is None else stdtr(df, -np.abs(t)))
 
@@ -804,7 +808,7 @@ class LinearRegression(RegressorMixin, Estimator):
 
 # %%
 def validate() -> list[Agreement]:
-    """Coefficients against scikit-learn, statistics against statsmodels, in every branch; Longley against both."""
+    """Coefficients against scikit-learn and NIST, statistics against statsmodels, in every branch."""
     from shared.datasets import load_diabetes, load_longley
 
     comparison = Comparison(reference="sklearn.linear_model.LinearRegression", dataset="diabetes")
@@ -814,11 +818,15 @@ def validate() -> list[Agreement]:
     for label, w in (("OLS", None), ("WLS", weight)):
         statistics = comparison.on(reference=f"statsmodels.regression.linear_model.{label}")
         for fit_intercept in (True, False):
-            for cov_type in COVARIANCES:
-                _compare_statistics(statistics, diabetes.X, diabetes.y, w, fit_intercept, cov_type)
+            _compare_statistics(statistics, diabetes.X, diabetes.y, w, fit_intercept)
     longley = load_longley()
     statistics = comparison.on(reference="statsmodels.regression.linear_model.OLS", dataset="longley")
-    _compare_statistics(statistics, longley.X, longley.y, None, True, "nonrobust")
+    _compare_statistics(statistics, longley.X, longley.y, None, True)
+    model = LinearRegression(solver="qr").fit(longley.X, longley.y)
+    comparison.on(reference="NIST StRD, certified values", dataset="longley").compare(
+        "coefficients, qr", np.append(model.intercept_, model.coef_), NIST_LONGLEY, tolerance=1e-12, measure="elementwise",
+        reason="κ of the centered columns is about 100: two digits of sixteen, and one to spare",
+    )  # fmt: skip
     return comparison.agreements
 
 
@@ -865,55 +873,57 @@ def _compare_coefficients(comparison: Comparison, X: Any, y: Any, weight: Any) -
         )
 
 
-def _compare_statistics(
-    comparison: Comparison, X: Any, y: Any, weight: Any, fit_intercept: bool, cov_type: str
-) -> None:
-    """Every statistic of one fit against statsmodels."""
+def _compare_statistics(comparison: Comparison, X: Any, y: Any, weight: Any, fit_intercept: bool) -> None:
+    """Every statistic against statsmodels, for the five kinds of covariance stacked in one array."""
     from statsmodels.regression.linear_model import OLS, WLS
     from statsmodels.tools import add_constant
 
-    design = add_constant(X) if fit_intercept else X
-    new, new_design = X[:7] * 1.1, design[:7] * np.where(design[:7] == 1, 1.0, 1.1)
-    new_design = add_constant(new, has_constant="add") if fit_intercept else new
-    model = OLS(y, design) if weight is None else WLS(y, design, weights=weight)
+    def complete(rows: Any) -> Any:
+        return add_constant(rows, has_constant="add") if fit_intercept else rows
+
+    new = 1.1 * X[:7]
+    reference = OLS(y, complete(X)) if weight is None else WLS(y, complete(X), weights=weight)
     ours, theirs = comparison.run(
-        lambda: LinearRegression(fit_intercept=fit_intercept, cov_type=cov_type).fit(
-            X, y, sample_weight=weight
-        ),
-        lambda: model.fit(cov_type=cov_type),
+        lambda: [
+            LinearRegression(fit_intercept=fit_intercept, cov_type=kind).fit(X, y, sample_weight=weight)
+            for kind in COVARIANCES
+        ],
+        lambda: [reference.fit(cov_type=kind) for kind in COVARIANCES],
     )
-    forecast = theirs.get_prediction(new_design)
-    test = ours.f_test()
-    quantities = {
-        "standard errors": (ours.standard_errors_, theirs.bse),
-        "t values": (ours.t_values_, theirs.tvalues),
-        "p-values": (ours.p_values_, theirs.pvalues),
-        "intervals": (ours.conf_int(0.9), theirs.conf_int(0.1)),
-        "covariance": (ours.covariance(), theirs.cov_params()),
-        "F": (test.statistic, theirs.fvalue),
-        "F, p-value": (test.p_value, theirs.f_pvalue),
-        "interval of an observation": (ours.prediction_interval(new), forecast.conf_int(obs=True)),
-        "interval of the mean": (ours.prediction_interval(new, of="mean"), forecast.conf_int()),
-    }
-    if cov_type == "nonrobust":
-        quantities |= {
-            "R²": (ours.r_squared_, theirs.rsquared),
-            "adjusted R²": (ours.adjusted_r_squared_, theirs.rsquared_adj),
-            "log-likelihood": (ours.log_likelihood_, theirs.llf),
-            "AIC": (ours.aic_, theirs.aic),
-            "BIC": (ours.bic_, theirs.bic),
-            "residual variance": (ours.residual_variance_, theirs.scale),
-        }
-        if weight is None and len(X) < 50:  # statsmodels fits once for each row here
-            influence = theirs.get_influence()
-            quantities |= {
-                "leverages": (ours.leverage_, influence.hat_matrix_diag),
-                "studentized residuals": (ours.studentized_residuals_, influence.resid_studentized_external),
-            }
-    branch = f"{cov_type}{'' if fit_intercept else ', no intercept'}"
+    tests = [model.f_test() for model in ours]
+    forecasts = [result.get_prediction(complete(new)) for result in theirs]
+    model, result = ours[0], theirs[0]
+    quantities: dict[str, tuple[Any, Any]] = {
+        "standard errors": ([m.standard_errors_ for m in ours], [r.bse for r in theirs]),
+        "t values": ([m.t_values_ for m in ours], [r.tvalues for r in theirs]),
+        "p-values": ([m.p_values_ for m in ours], [r.pvalues for r in theirs]),
+        "intervals": ([m.conf_int(0.9) for m in ours], [r.conf_int(0.1) for r in theirs]),
+        "covariances": ([m.covariance() for m in ours], [r.cov_params() for r in theirs]),
+        "F": ([t.statistic for t in tests], [r.fvalue for r in theirs]),
+        "p-value of F": ([t.p_value for t in tests], [r.f_pvalue for r in theirs]),
+        "intervals, new observation": (
+            [m.prediction_interval(new) for m in ours], [f.conf_int(obs=True) for f in forecasts],
+        ),
+        "intervals, new mean": (
+            [m.prediction_interval(new, of="mean") for m in ours], [f.conf_int() for f in forecasts],
+        ),
+        "residual variance": (model.residual_variance_, result.scale),
+        "R²": (model.r_squared_, result.rsquared),
+        "adjusted R²": (model.adjusted_r_squared_, result.rsquared_adj),
+        "log-likelihood": (model.log_likelihood_, result.llf),
+        "AIC and BIC": ([model.aic_, model.bic_], [result.aic, result.bic]),
+    }  # fmt: skip
+    if weight is None and len(X) < 50:  # statsmodels fits once for each row here
+        influence = result.get_influence()
+        quantities["leverages"] = (model.leverage_, influence.hat_matrix_diag)
+        quantities["studentized residuals"] = (
+            model.studentized_residuals_,
+            influence.resid_studentized_external,
+        )
     for name, (a, b) in quantities.items():
         comparison.compare(
-            f"{name}, {branch}", a, b, tolerance=1e-8, measure="elementwise",
+            f"{name}{'' if fit_intercept else ', no intercept'}", np.asarray(a), np.asarray(b),
+            tolerance=1e-8, measure="elementwise",
             reason="closed forms: rounding times the condition number of [1, X], which statsmodels' pseudo-inverse meets whole",
         )  # fmt: skip
 

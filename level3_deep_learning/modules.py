@@ -1224,21 +1224,18 @@ def example():
     X, y = (digits.X / 16).astype(np.float32), digits.y
     network = Sequential(Linear(64, 64, rng=0), ReLU(), Dropout(0.2, rng=1), Linear(64, 10, rng=2))
     seen: list[np.ndarray] = []
-    watch = network[0].register_forward_hook(lambda module, inputs, output: seen.append(output.array.ravel()))
 
     def look() -> None:
-        network.eval()
-        with no_grad():
-            network(Tensor(X))
+        with network[0].register_forward_hook(
+            lambda module, inputs, output: seen.append(output.array.ravel())
+        ):
+            with no_grad():
+                network.eval()(Tensor(X))
         network.train()
 
     look()
-    handle_free, losses = seen.pop(), []
-    watch.remove()
-    loader, optimizer = (
-        DataLoader((X, y), batch_size=64, shuffle=True, rng=3),
-        Adam(network.parameters(), lr=2e-3),
-    )
+    loader = DataLoader((X, y), batch_size=64, shuffle=True, rng=3)
+    optimizer, losses = Adam(network.parameters(), lr=2e-3), []
     for _ in range(12):
         for X_batch, y_batch in loader:
             loss = cross_entropy(network(X_batch), y_batch)
@@ -1246,20 +1243,16 @@ def example():
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-    watch = network[0].register_forward_hook(lambda module, inputs, output: seen.append(output.array.ravel()))
     look()
-    watch.remove()
     figure, (left, right) = subplots(1, 2, width=9.0, height=3.6)
-    steps = np.arange(1, len(losses) + 1) / len(loader)
+    steps, means = np.arange(1, len(losses) + 1) / len(loader), np.reshape(losses, (12, -1)).mean(1)
     left.plot(steps, losses, color=COLORS["muted"], linewidth=0.8, label="each batch")
-    left.plot(
-        np.arange(1, 13), np.reshape(losses, (12, -1)).mean(1), color=COLORS["ours"], label="mean of an epoch"
-    )
+    left.plot(np.arange(12) + 0.5, means, color=COLORS["ours"], label="mean of an epoch")
     left.set(xlabel="epoch", ylabel="cross-entropy", title="A network of modules learns digits", yscale="log")
     left.legend()
-    bins = np.linspace(-6, 6, 80)
-    right.hist(handle_free, bins, color=COLORS["muted"], alpha=0.7, density=True, label="before training")
-    right.hist(seen[0], bins, color=COLORS["ours"], alpha=0.7, density=True, label="after training")
+    bins = np.linspace(-2.5, 4, 80)
+    right.hist(seen[0], bins, color=COLORS["muted"], alpha=0.7, density=True, label="before training")
+    right.hist(seen[1], bins, color=COLORS["ours"], alpha=0.7, density=True, label="after training")
     right.set(xlabel="pre-activation of the first layer", ylabel="density", title="What a forward hook sees")
     right.legend()
     return figure

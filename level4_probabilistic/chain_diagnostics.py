@@ -97,7 +97,7 @@ def _rhat_of_chains(chains: Float[np.ndarray, "m n d"]) -> Float[np.ndarray, " d
         return np.sqrt(between / within + (n - 1) / n)
 
 
-def rhat(draws: np.ndarray) -> float | np.ndarray:
+def rhat(draws) -> float | np.ndarray:
     r"""Rank-normalized split $\hat R$ (Vehtari et al. 2021), equal to `arviz.rhat`.
 
     Args:
@@ -195,7 +195,7 @@ def _tail_indicators(draws: Float[np.ndarray, "m n d"]) -> list[Float[np.ndarray
     return indicators
 
 
-def effective_sample_size(draws: np.ndarray, kind: str = "bulk") -> float | np.ndarray:
+def effective_sample_size(draws, kind: str = "bulk") -> float | np.ndarray:
     """Effective sample size, equal to `arviz.ess`.
 
     Args:
@@ -235,7 +235,7 @@ def effective_sample_size(draws: np.ndarray, kind: str = "bulk") -> float | np.n
 
 
 # %%
-def monte_carlo_standard_error(draws: np.ndarray, kind: str = "mean") -> float | np.ndarray:
+def monte_carlo_standard_error(draws, kind: str = "mean") -> float | np.ndarray:
     """Standard error of the estimated posterior mean or standard deviation, equal to `arviz.mcse`.
 
     Args:
@@ -265,7 +265,7 @@ def monte_carlo_standard_error(draws: np.ndarray, kind: str = "mean") -> float |
 
 # %%
 def _prepare(
-    draws: np.ndarray, minimum_chains: int
+    draws, minimum_chains: int
 ) -> tuple[Float[np.ndarray, "m n d"], tuple[int, ...], Bool[np.ndarray, " d"]]:
     """Draws as (chains, draws, parameters), the shape of one draw, and which parameters can be judged."""
     draws = np.asarray(draws)

@@ -183,7 +183,7 @@ def run(
     validate_number(target_accept, "target_accept", minimum=0, maximum=1, exclusive=True)
     if step_size is not None:
         step_size = validate_number(step_size, "step_size", minimum=0, exclusive=True)
-    state, scale = target.start(x0), np.ones(x0.shape[1])
+    state, scale = target.start(x0, needs_gradient=True), np.ones(x0.shape[1])
     if step_size is None:
         step_size = reasonable_step_size(lambda size: trial(state, size, scale))
     state, step_size, scale = _warm_up(step, trial, state, step_size, scale, n_warmup, target_accept)

@@ -75,9 +75,6 @@ class Target:
     """Log density and gradient of many points at once; counts the evaluations."""
 
     def __init__(self, logpdf: Callable, gradient: Callable | None, vectorized: bool):
-        for name, function in (("logpdf", logpdf), ("gradient", gradient)):
-            if not callable(function) and not (name == "gradient" and function is None):
-                raise TypeError(f"{name} must be a function of a point, got {type(function).__name__}.")
         self._logpdf, self._gradient, self.vectorized = logpdf, gradient, vectorized
         self.n_densities = self.n_gradients = 0
 
@@ -107,8 +104,11 @@ class Target:
                 values[row] = self._gradient(position[row])
         return values
 
-    def start(self, position):
+    def start(self, position, needs_gradient):
         """The state at the starting points, after asking whether the functions keep their contract there."""
+        for name, function in (("logpdf", self._logpdf), ("gradient", self._gradient)):
+            if not callable(function) and (name == "logpdf" or needs_gradient):
+                raise TypeError(f"{name} must be a function of a point, got {type(function).__name__}.")
         chains, dim = position.shape
         how = "" if self.vectorized else " (for functions of many points say vectorized=True)"
         values = np.asarray(self._logpdf(position if self.vectorized else position[0]))
@@ -125,7 +125,7 @@ class Target:
                 f"logpdf is not finite at the start of chain {row}: it is {density[row]} at "
                 f"x0 = {position[row]}. Start where the density is positive."
             )
-        if self._gradient is None:
+        if not needs_gradient:
             return State(position, density, np.zeros((chains, 0)))
         slope = np.asarray(self._gradient(position if self.vectorized else position[0]), float)
         wanted = (chains, dim) if self.vectorized else (dim,)

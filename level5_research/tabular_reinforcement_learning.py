@@ -254,7 +254,7 @@ def value_iteration(P: Any, gamma: float, *, tol: float = 1e-8) -> Plan:
     """
     model, gamma = markov_decision_process(P), planning_discount(gamma)
     tol = validate_number(tol, "tol", minimum=0.0, exclusive=True)
-    enough = tol * (1 - gamma) / gamma if gamma > 0 else math.inf
+    enough = max(tol * (1 - gamma) / gamma, np.finfo(float).tiny) if gamma > 0 else math.inf
     values, n_sweeps, limit = np.zeros(model.n_states), 0, math.inf
     while True:
         q = bellman_backup(model, values, gamma)
@@ -264,7 +264,7 @@ def value_iteration(P: Any, gamma: float, *, tol: float = 1e-8) -> Plan:
         if change <= enough:
             return Plan(values, np.ascontiguousarray(q), q.argmax(axis=1), n_sweeps)
         if n_sweeps == 1:  # the contraction bounds the number of sweeps before they are made
-            limit = 2 + math.ceil(math.log(change / enough) / math.log(1 / gamma))
+            limit = 2 + math.ceil((math.log(change) - math.log(enough)) / math.log(1 / gamma))
         if n_sweeps > limit:
             warnings.warn(
                 f"value_iteration: rounding keeps the values from settling; max|values − v*| is about "
@@ -357,7 +357,7 @@ def policy_iteration(P: Any, gamma: float, *, epsilon: float = 0.0) -> Plan:
         rounding = 16 * np.finfo(float).eps * np.abs(q).max() / (1 - gamma)
         improvable = q[states, policy] < q.max(axis=1) - rounding
         if not improvable.any():
-            return Plan(values, np.ascontiguousarray(q), policy, n_sweeps)
+            return Plan(values, np.ascontiguousarray(q), q.argmax(axis=1), n_sweeps)
         policy = np.where(improvable, q.argmax(axis=1), policy)
 
 
@@ -674,8 +674,8 @@ def expected_sarsa(
 
 # %% [markdown]
 # Monte Carlo control learns at the end of each episode, from the returns it has seen. *First-visit* uses,
-# of each pair, only the return after its first visit in the episode, which makes the samples of a pair
-# independent; *every-visit* uses them all.
+# of each pair, only the return after its first visit in the episode, so that under a fixed policy the
+# samples of a pair are independent; *every-visit* uses them all.
 
 
 # %%
@@ -737,8 +737,8 @@ def monte_carlo_control(
 #
 # The learners' settings follow from the theory, for each kind of world. FrozenLake slips, so the steps fall
 # as $n^{-0.6}$, and its table starts at the largest possible return, 1. CliffWalking and Taxi are
-# deterministic, so $\alpha = 1$; their rewards are costs (but for Taxi's last), so zero is optimistic for
-# the start. SARSA's target is random even there, because its next action is.
+# deterministic, so $\alpha = 1$; their rewards are costs except for Taxi's last, so a table of zeros is
+# optimistic wherever the way is long. SARSA's target is random even there, because its next action is.
 
 
 # %%

@@ -245,11 +245,7 @@ def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceCon
         rows, single = parse_instances(
             parse_json(await read_body(request, config)), predictor.n_features, config.maximum_batch
         )
-        waiting = batcher.submit(rows)  # from here on the request is accepted, and will be answered
-        try:
-            logits = await asyncio.wait_for(waiting, config.timeout)
-        except TimeoutError:
-            raise Overloaded(f"no answer within {config.timeout:g} s", batcher.retry_after()) from None
+        logits = await _answer(batcher.submit(rows), request, config, batcher)
         infinite = ~np.isfinite(logits).all(axis=1)
         if infinite.any():
             raise InvalidInput(
@@ -323,6 +319,29 @@ def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceCon
         return JSONResponse({"error": f"the model failed: {type(error).__name__}"}, status_code=500)
 
     return app
+
+
+async def _answer(
+    waiting: asyncio.Future, request: Request, config: ServiceConfig, batcher: MicroBatcher
+) -> np.ndarray:
+    """The logits of an accepted request; it is given up, and taken out of the queue, if its client hangs up.
+
+    Raises:
+        Overloaded: no answer within `config.timeout` seconds.
+        RequestRefused: the client has gone; nobody will read this.
+    """
+    hung_up = asyncio.ensure_future(request.receive())  # after the body, nothing comes but the end
+    try:
+        await asyncio.wait({waiting, hung_up}, timeout=config.timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone = hung_up.done()
+        hung_up.cancel()
+    if waiting.done():
+        return waiting.result()
+    waiting.cancel()
+    if gone:
+        raise RequestRefused(400, "the client hung up.", "disconnected")
+    raise Overloaded(f"no answer within {config.timeout:g} s", batcher.retry_after())
 
 
 def _documentation_page(schema: dict, predictor: Any) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,6 +49,16 @@ async def _send(url: str, body: bytes | None, delay: float, patience: float) -> 
     return Answer(int(status.split()[1]), headers, content)
 
 
+def _run(coroutine: Coroutine) -> Any:
+    """Run to the end; in a thread of its own where this one runs an event loop already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 def fetch(url: str, payload: Any = None, *, body: bytes | None = None, patience: float = 30.0) -> Answer:
     """GET `url`, or POST `payload` as JSON, or POST `body` as it is.
 
@@ -56,7 +67,7 @@ def fetch(url: str, payload: Any = None, *, body: bytes | None = None, patience:
         TimeoutError: no answer within `patience` seconds.
     """
     body = json.dumps(payload).encode() if payload is not None else body
-    return asyncio.run(_send(url, body, 0.0, patience))
+    return _run(_send(url, body, 0.0, patience))
 
 
 def open_loop(
@@ -74,4 +85,4 @@ def open_loop(
         pairs = zip(bodies, times, strict=True)
         return await asyncio.gather(*(_send(url, body, delay, patience) for body, delay in pairs))
 
-    return asyncio.run(send_all())
+    return _run(send_all())

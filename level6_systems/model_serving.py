@@ -31,8 +31,9 @@
 # of its queue.
 #
 # **Where the code is.** This file: validation, batcher, queues. `onnx_export.py`: the tracer and the ONNX
-# operations. `service.py`: HTTP routes, limits, metrics, draining. `serve.py`: the command line.
-# `client.py`: a load generator.
+# operations. `application.py`: HTTP routes, limits, metrics. `service.py`: running and draining it.
+# `serve.py`: the command line. `client.py`: a load generator. `measurements.py`: what `validate` and `example`
+# measure with.
 #
 # **Sources.** Lindley (1952), *The theory of queues with a single server*; Kleinrock (1975), *Queueing
 # systems*, volume 1, chapters 3 and 5; Little (1961), *A proof for the queuing formula L = λW*; Sculley et
@@ -62,6 +63,7 @@ from level6_systems.onnx_export import UnsupportedOperation, export_onnx
 from level6_systems.service import (
     LiveService,
     OnnxPredictor,
+    ServiceUnavailable,
     create_app,
     running_service,
     serve,
@@ -77,6 +79,7 @@ __all__ = [
     "OnnxPredictor",
     "Overloaded",
     "ServiceConfig",
+    "ServiceUnavailable",
     "UnsupportedOperation",
     "accepted_waiting_time",
     "benchmarks",
@@ -145,9 +148,9 @@ __all__ = [
 # ### The mean wait: Pollaczek and Khinchine
 #
 # Arrivals form a Poisson process of rate $\lambda$ (many independent clients); service takes $s$ with mean
-# $\bar s$ and squared coefficient of variation $c^2 = \operatorname{Var}(s)/\bar s^2$; the load is $\rho =
-# \lambda\bar s < 1$. Poisson arrivals see time averages. An arrival waits for those in the queue, $L_q$ of
-# them with $\bar s$ each, and for what is left of the service under way. Someone is in service with
+# $\bar s$ and squared coefficient of variation $c^2 = \operatorname{Var}(s)/\bar s^2$; the load is
+# $\rho = \lambda\bar s < 1$. Poisson arrivals see time averages. An arrival waits for those in the queue,
+# $L_q$ of them with $\bar s$ each, and for what is left of the service under way. Someone is in service with
 # probability $\rho$, and a service met at a random moment is met in proportion to its length, so it has
 # $\mathbb E[s^2]/2\bar s = \bar s(1+c^2)/2$ to go:
 #
@@ -160,8 +163,9 @@ __all__ = [
 # ### A bounded queue
 #
 # Let at most $K$ requests be in the system, the one in service included; who finds it full is refused. With
-# exponential service (M/M/1/K) the flow up from state $n$ balances the flow down from $n+1$: $\lambda p_n =
-# \mu p_{n+1}$, hence $p_n \propto \rho^n$, and an arrival is refused with probability
+# exponential service of rate $\mu = 1/\bar s$ (M/M/1/K) the flow up from state $n$ balances the flow down
+# from $n+1$, that is $\lambda p_n = \mu p_{n+1}$. Hence $p_n \propto \rho^n$, and an arrival is refused with
+# probability
 #
 # $$p_K = \frac{(1-\rho)\rho^K}{1-\rho^{K+1}} \qquad \Bigl(\tfrac1{K+1} \text{ at } \rho=1\Bigr).$$
 #
@@ -174,7 +178,8 @@ __all__ = [
 # so that the others are answered in bounded time.
 #
 # **Assumptions.** Poisson arrivals, independent service times, one server, first come first served. Batching
-# breaks the second: the formulas describe the service with `maximum_batch=1`, and bound it otherwise.
+# breaks the second: the formulas describe the service with `maximum_batch=1`. Lindley's recursion alone needs
+# neither of the first two.
 #
 # **Cost.** Lindley: $O(n)$ in time and memory. Finite queue: $O(n)$ steps, vectorized over replicates,
 # $O(K)$ memory for each.
@@ -260,8 +265,8 @@ class ServiceConfig:
 #
 # Whatever arrives is untrusted: it is named precisely and refused, or it is a finite matrix. JSON has traps:
 # Python's parser accepts `NaN` and `Infinity`, reads `1e999` as infinity, refuses integers of more than
-# 4,300 digits with an error of its own, and recurses on nesting; `true` is a number in Python (`True + 1 ==
-# 2`) but not in a row of pixels.
+# 4,300 digits with an error of its own, and recurses on nesting; `true` is a number in Python, where
+# `True + 1` is 2, but not in a row of pixels.
 
 
 # %%
@@ -369,8 +374,7 @@ def _json_type(value: Any) -> str:  # practice: keep
 # %%
 @dataclass
 class WaitingRequest:
-    """A request in the queue: its rows, when it came (seconds of `time.monotonic`), and where its answer
-    goes."""
+    """A request in the queue: its rows, when it came (by `time.monotonic`), and where its answer goes."""
 
     rows: Float[np.ndarray, "n d"]
     arrived: float
@@ -379,8 +383,7 @@ class WaitingRequest:
 
 @dataclass(frozen=True)
 class BatchRecord:
-    """What observers learn of a batch: arrival times of its requests, rows, start and end of the model's
-    run."""
+    """What observers learn of a batch: when its requests arrived, its rows, when the model began and ended."""
 
     arrivals: tuple[float, ...]
     rows: int
@@ -759,25 +762,34 @@ def compare_queues(comparison: Comparison) -> None:  # practice: keep
     for load in (0.5, 1.0, 1.8):
         compare_bounded_queue(comparison, load, capacity=12)
     for squared_variation, law in ((0.0, "M/D/1"), (1.0, "M/M/1")):
-        chain = comparison.on(reference="scipy.linalg.solve", dataset=f"{law} at load 0.7")
-        wait = measurements.embedded_chain_wait(0.7, squared_variation)
-        reason = "the chain of departures is cut at 200 requests, which have probability below 0.7^200"
-        ours = mean_waiting_time(0.7, 1.0, squared_variation)
-        chain.compare("mean wait", ours, wait, tolerance=1e-9, reason=reason)
+        compare_mean_wait(comparison, 0.7, squared_variation, law)
+
+
+def compare_mean_wait(  # practice: keep
+    comparison: Comparison, load: float, squared_variation: float, law: str
+) -> None:
+    """Mean wait of one M/G/1 queue."""
+    chain = comparison.on(reference="scipy.linalg.solve", dataset=f"{law} queue")
+    ours, theirs = chain.run(
+        lambda: mean_waiting_time(load, 1.0, squared_variation),
+        lambda: measurements.embedded_chain_wait(load, squared_variation),
+    )
+    reason = "the chain of departures is cut at 200 requests, which have probability below 0.7^200"
+    chain.compare(f"mean wait at load {load:g}, {law}", ours, theirs, tolerance=1e-9, reason=reason)
 
 
 def compare_bounded_queue(comparison: Comparison, load: float, capacity: int) -> None:  # practice: keep
     """Occupancy, refused share and wait of one M/M/1/K queue."""
-    finite = comparison.on(reference="scipy.linalg.null_space", dataset=f"M/M/1/{capacity} at load {load:g}")
+    finite = comparison.on(reference="scipy.linalg.null_space", dataset=f"M/M/1/{capacity} queue")
     ours, p = finite.run(
         lambda: occupancy(load, capacity), lambda: measurements.stationary_occupancy(load, capacity)
     )
     # Little's law: mean queue length = accepted rate × mean wait
     wait = (np.arange(1, capacity + 1) - 1) @ p[1:] / (load * (1 - p[-1]))
     allowed = {"tolerance": 1e-10, "reason": "both solve the same balance: rounding only"}
-    finite.compare("occupancy", ours, p, **allowed)
-    finite.compare("refused", blocking_probability(load, capacity), p[-1], **allowed)
-    finite.compare("accepted wait", accepted_waiting_time(load, capacity), wait, **allowed)
+    finite.compare(f"occupancy at load {load:g}", ours, p, **allowed)
+    finite.compare(f"refused at load {load:g}", blocking_probability(load, capacity), p[-1], **allowed)
+    finite.compare(f"accepted wait at load {load:g}", accepted_waiting_time(load, capacity), wait, **allowed)
 
 
 # %%
@@ -831,7 +843,7 @@ def example() -> Any:
     live.plot(1e3 * computed, 1e3 * measured, "o", **dots)
     end = 1e3 * max(measured.max(), computed.max())
     live.plot([0, end], [0, end], color=COLORS["theory"], label="as Lindley's recursion computes")
-    live.set_title("The live service, at load 0.8")
+    live.set_title("Each request of the live service")
     live.set(xlabel="wait by Lindley's recursion / ms", ylabel="measured wait / ms")
     live.legend()
     return figure

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LiveService",
     "OnnxPredictor",
+    "ServiceUnavailable",
     "create_app",
     "running_service",
     "serve",
@@ -43,6 +44,10 @@ __all__ = [
 ]
 
 LINGERING_BYTES = 256 * 1024 * 1024  # how much of a refused body is read and thrown away before answering
+
+
+class ServiceUnavailable(ConnectionError):
+    """A service did not start, or did not stop as it should; the message holds what it wrote."""
 
 
 class OnnxPredictor:
@@ -195,7 +200,7 @@ def service_in_thread(
     """The same service on a real socket, in a thread of this process: for measurements and tests.
 
     Raises:
-        RuntimeError: it did not start, or did not stop, within `patience` seconds.
+        ServiceUnavailable: it did not start, or did not stop, within `patience` seconds.
     """
     app = create_app(predictor, config)
     listener, url = _listen(config)
@@ -206,14 +211,14 @@ def service_in_thread(
         thread.start()
         try:
             if not started.wait(patience):
-                raise RuntimeError(f"the service did not start within {patience:g} s.")
+                raise ServiceUnavailable(f"the service did not start within {patience:g} s.")
             begin_drain = lambda: app.state.loop.call_soon_threadsafe(server.begin_drain)
             yield LiveService(url, app.state.batcher, begin_drain)
         finally:
             server.should_exit = True
             thread.join(patience)
     if thread.is_alive():
-        raise RuntimeError(f"the service did not stop within {patience:g} s.")
+        raise ServiceUnavailable(f"the service did not stop within {patience:g} s.")
 
 
 def _command(model_path: str | os.PathLike, config: ServiceConfig) -> list[str]:
@@ -238,9 +243,8 @@ def running_service(
         patience: seconds to wait for the start, and again for the end.
 
     Raises:
-        RuntimeError: the process ended before it served, was not ready in time, or did not exit with
-            status 0 within `patience` seconds of SIGTERM (it is killed then); the message holds what it
-            wrote.
+        ServiceUnavailable: the process ended before it served, was not ready in time, or did not exit with
+            status 0 within `patience` seconds of SIGTERM (it is killed then).
     """
     from level6_systems.model_serving import ServiceConfig
 
@@ -253,9 +257,9 @@ def running_service(
             _command(model_path, config), stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
         )
 
-        def complaint(what: str) -> RuntimeError:
+        def complaint(what: str) -> ServiceUnavailable:
             errors.seek(0)
-            return RuntimeError(f"the service {what}. {errors.read()[-2000:].strip()}".strip())
+            return ServiceUnavailable(f"the service {what}. {errors.read()[-2000:].strip()}".strip())
 
         lines: queue.Queue[str] = queue.Queue()
         reader = threading.Thread(target=_read_lines, args=(process.stdout, lines), daemon=True)

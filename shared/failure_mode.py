@@ -22,6 +22,7 @@ import importlib
 import logging
 import math
 import os
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -290,6 +291,10 @@ def _cluster(address: str, timeout: float = 6.0) -> Iterator[Any]:
         raise SchedulerUnavailable(
             "a scheduler was named, but Dask is not installed: pip install -e '.[cluster]' (in the repository)."
         ) from None
+    if not re.fullmatch(r"[a-z]+://[^/\s]+:\d+/?", address):
+        raise SchedulerUnavailable(
+            f"no Dask scheduler answers at {address}: an address looks like tcp://127.0.0.1:8786."
+        )
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised
     try:
         client = Client(address, timeout=timeout, set_as_default=False)

@@ -343,7 +343,8 @@ def _bernoulli_numbers(count: int) -> list[Fraction]:
     """B_0 ... B_{count-1}, exact, from sum_j C(m+1, j) B_j = 0."""
     numbers = [Fraction(1)]
     for m in range(1, count):
-        numbers.append(-sum(math.comb(m + 1, j) * numbers[j] for j in range(m)) / (m + 1))
+        total = sum((math.comb(m + 1, j) * numbers[j] for j in range(m)), Fraction(0))
+        numbers.append(-total / (m + 1))
     return numbers
 
 
@@ -533,12 +534,12 @@ def _temme_coefficients(orders: int = 20, powers: int = 22) -> np.ndarray:
     length = powers + 2 * orders + 4
     alpha = [Fraction(0), Fraction(1)]  # mu = eta + eta^2/3 + eta^3/36 - ...
     for n in range(2, length + 1):
-        inner = sum((n + 1 - j) * alpha[j] * alpha[n + 1 - j] for j in range(2, n))
+        inner = sum(((n + 1 - j) * alpha[j] * alpha[n + 1 - j] for j in range(2, n)), Fraction(0))
         alpha.append((alpha[n - 1] - inner) / (n + 1))
     # 1/mu = (1/eta) / (1 + alpha_2 eta + ...) = (1/eta) sum_n beta_n eta^n
     beta = [Fraction(1)]
     for n in range(1, length):
-        beta.append(-sum(alpha[j + 1] * beta[n - j] for j in range(1, n + 1)))
+        beta.append(-sum((alpha[j + 1] * beta[n - j] for j in range(1, n + 1)), Fraction(0)))
     rows = [beta[1:]]
     for _ in range(1, orders):
         previous = rows[-1]

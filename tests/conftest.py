@@ -4,8 +4,13 @@
 once in a session and shared between its processes, because the ledger's own test needs them again.
 """
 
+import os
 import pickle
 from pathlib import Path
+
+# Before NumPy loads: two workers on two cores, each with two BLAS threads, would wait for each other.
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 import pytest
 from filelock import FileLock

@@ -14,7 +14,7 @@ from groundup.desk import cutter, honesty
 from groundup.desk.exercises import Exercises, exercises_of, read_source
 from groundup.desk.runner import BOUND, DeskError, Outcome, run_tests
 
-__all__ = ["Report", "Status", "check", "judge"]
+__all__ = ["Report", "Status", "check", "judge", "relative"]
 
 
 @dataclass
@@ -82,12 +82,12 @@ def check(
         source = content.decode("utf-8")
     except FileNotFoundError:
         raise DeskError(
-            f"{_relative(answer)} does not exist: 'groundup practice {topic.name}' writes it."
+            f"{relative(answer)} does not exist: 'groundup practice {topic.name}' writes it.", 2
         ) from None
     except UnicodeDecodeError as error:
-        raise DeskError(f"{_relative(answer)} is not UTF-8 text: {error}.") from None
+        raise DeskError(f"{relative(answer)} is not UTF-8 text: {error}.") from None
     original = read_source(topic)
-    report = Report(topic.name, str(_relative(answer)), hashlib.sha256(content).hexdigest())
+    report = Report(topic.name, str(relative(answer)), hashlib.sha256(content).hexdigest())
     taught = [function.name for function in cutter.taught(original)]
     try:
         written = {function.name: function for function in cutter.functions(source)}
@@ -250,5 +250,6 @@ def _explain_import(report: Report, failure: dict[str, Any], taught: list[str]) 
         report.problem = f"{place}the file cannot be imported: {failure['kind']}: {failure['message']}"
 
 
-def _relative(path: Path) -> Path:
+def relative(path: Path) -> Path:
+    """The path as seen from the repository, where it lies in it."""
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path

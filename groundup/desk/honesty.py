@@ -23,15 +23,8 @@ REFERENCES = {
     "uvicorn", "xgboost",
 }  # fmt: skip
 IMPORTERS = {"import_module", "__import__", "find_spec", "run_module", "load_module", "reload"}
-RUNNERS = {
-    "exec",
-    "eval",
-    "compile",
-    "run_path",
-    "spec_from_file_location",
-    "SourceFileLoader",
-    "source_to_code",
-}
+RUNNERS = {"run_path", "spec_from_file_location", "SourceFileLoader", "source_to_code"}
+EVALUATORS = {"exec", "eval", "compile"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +70,14 @@ def _uses(topic: Topic, source: str) -> Iterator[_Use]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
 
+    aliases = {
+        alias.asname: alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
+
     def judged(name: str) -> str | None:
         """What is wrong with a module's name."""
         if name == topic.module_name or name.startswith(f"{topic.module_name}."):
@@ -118,8 +119,10 @@ def _uses(topic: Topic, source: str) -> Iterator[_Use]:
     def called(node: ast.Call, function: str) -> Iterator[_Use]:
         target = node.func
         name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+        name = aliases.get(name, name)
         owner = target.value if isinstance(target, ast.Attribute) else None
-        if name in RUNNERS and not (name == "compile" and owner is not None):  # re.compile is no runner
+        built_in = owner is None or getattr(owner, "id", "") in ("builtins", "__builtins__")
+        if name in RUNNERS or (name in EVALUATORS and built_in):  # re.compile and model.eval are neither
             yield _Use(node.lineno, function, name, f"{name}() runs code that the desk cannot read")
         elif name in IMPORTERS:
             first = (

@@ -29,7 +29,14 @@ GRACE = 10.0  # seconds after a bound until the parent steps in
 
 
 class DeskError(Exception):
-    """The desk cannot do its work; the message says in one line why and what helps."""
+    """The desk cannot do its work; the message says in one line why and what helps.
+
+    `status` is the command's exit status: 2 where the command was not used as it is meant.
+    """
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -200,9 +207,11 @@ def _process(topic: Topic, answer: Path, folder: Path) -> Iterator[subprocess.Po
         if not name.startswith("PYTEST_") and name != "COVERAGE_PROCESS_START"
     }
     variables[PLAN_VARIABLE] = str(folder / "plan")
-    plugins = ("groundup.desk.substitute", "groundup.desk.session", "no:cacheprovider")
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:faulthandler"]
-    for plugin in plugins:
+    variables["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what else is installed would cost half a second
+    plugins = ("groundup.desk.substitute", "groundup.desk.session", "xdist")
+    idle = ("no:cacheprovider", "no:faulthandler", "no:unraisableexception")
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=short"]
+    for plugin in (*plugins, *idle):
         command += ["-p", plugin]
     command += [
         f"--rootdir={ROOT}",

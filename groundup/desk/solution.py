@@ -43,8 +43,10 @@ def differences(
         names = [name for name in taught if only in (name, name.rpartition(".")[2])]
         if not names:
             near = difflib.get_close_matches(only, taught, n=3, cutoff=0.4) or list(taught)[:3]
-            raise DeskError(f"no taught function is called {only!r}: did you mean {' or '.join(near)}?")
-    before, after = (text.splitlines() for text in (source, original))
+            raise DeskError(f"no taught function is called {only!r}: did you mean {' or '.join(near)}?", 2)
+    before, after = (
+        [line.rstrip("\r\n") for line in cutter.split_lines(text)] for text in (source, original)
+    )
     found = []
     for name in names:
         real_part = _span(taught[name])

@@ -249,7 +249,7 @@ def draw_unequal_spread() -> Any:
 #
 # Take growth, $y=e^{x+\varepsilon}$ with $\operatorname{sd}\varepsilon=\sigma$, whose mean is $f(x)=e^{x+\sigma^2/2}$, seen on $[-1,1]$. The least squares line of $e^x$ there
 # has, by $\int_{-1}^1e^x=2\sinh1$ and $\int_{-1}^1xe^x=2/e$, the intercept $\sinh1$ and the slope $\frac32\cdot\frac2e=3/e$. Inside it is off by at most
-# a third; at $x_0=3$ by
+# 0.44; at $x_0=3$ by
 #
 # $$e^{\sigma^2/2}\big(\sinh1+3x_0/e-e^{x_0}\big).$$
 #

@@ -111,7 +111,8 @@ def draw_zero_grad():
     axis.set(
         xlabel="step", ylabel="squared distance / first", title="Accumulated gradients: an undamped spring"
     )
-    axis.legend(loc="upper right")
+    axis.set_ylim(-0.05, 1.5)
+    axis.legend(loc="upper right", ncols=3)
     return figure
 
 

@@ -119,10 +119,10 @@ def draw_symmetry():
 #
 # $$\rho = \sqrt{d\,\operatorname{Var}(W)/2}.$$
 #
-# torch's default has $\operatorname{Var}(W) = 1/(3d)$: $\rho = 1/\sqrt 6 = 0.408$, so the gradient in the
-# first of 15 layers is about three hundred thousand times smaller than in the last. **Remedy**: He's
-# $\operatorname{Var}(W) = 2/d$ makes $\rho = 1$. **Regime**: wide layers of equal width, ReLU, at the start
-# of training; corrections are of the order $1/d$ per layer.
+# torch's default has $\operatorname{Var}(W) = 1/(3d)$: $\rho = 1/\sqrt 6 = 0.408$, so over 14 layers the
+# error shrinks by the factor $6^7 = 279{,}936$. **Remedy**: He's $\operatorname{Var}(W) = 2/d$ makes
+# $\rho = 1$. **Regime**: wide layers of equal width, ReLU, at the start of training; corrections are of the
+# order $1/d$ per layer.
 
 
 # %%

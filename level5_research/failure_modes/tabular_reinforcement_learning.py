@@ -138,7 +138,7 @@ def draw_maximization_bias() -> Any:
     ):
         values = [
             value_of_noise(
-                random_generator(m), double=double, n_actions=m, alpha=0.5, n_copies=800 // m, n_visits=8
+                random_generator(m), double=double, n_actions=m, alpha=0.5, n_copies=500 // m, n_visits=12
             )
             for m in counts.tolist()
         ]
@@ -370,13 +370,15 @@ def predicted_growth(*, alpha: float, n_steps: int, gamma: float, **_: Any) -> f
 
 
 def predicted_decay(*, alpha: float, beta: float, n_steps: int, gamma: float, **_: Any) -> float:
-    """The same component under the expected TDC update of (w, u), by a matrix power."""
+    """The same component under the expected TDC update of (w, u), applied T times."""
     features, (_, direction) = baird_features(), unstable_direction(gamma)
     A, C = expected_update(gamma), features.T @ features / N_STATES
     G = gamma * features.T @ features[[6] * N_STATES] / N_STATES  # γ E[ρ φ φ'ᵀ]
     step = np.block([[alpha * A, -alpha * G.T], [beta * A, -beta * C]])
-    start = np.concatenate([start_weights(), np.zeros(N_WEIGHTS)])
-    w = (np.linalg.matrix_power(np.eye(2 * N_WEIGHTS) + step, n_steps) @ start)[:N_WEIGHTS]
+    weights = np.concatenate([start_weights(), np.zeros(N_WEIGHTS)])  # (w, u)
+    for _ in range(n_steps):
+        weights = weights + step @ weights
+    w = weights[:N_WEIGHTS]
     return float(direction @ w / (direction @ start_weights()))
 
 

@@ -243,6 +243,7 @@ OF_MATRIX = {
     "softmax": lambda m, x: m.softmax(x, 1),
     "softmax, first axis": lambda m, x: x.softmax(0),
     "log_softmax": lambda m, x: m.log_softmax(x, -1),
+    "var": lambda m, x: m.var(x, 1),
     "sort": lambda m, x: m.sort(x, stable=True, dim=0)[0] if isinstance(m, Torch) else m.sort(x, dim=0)[0],
     "flip": lambda m, x: m.flip(x, (0, 1)) * x,
     "tril": lambda m, x: m.tril(x, -1) + m.triu(x, 1),
@@ -263,8 +264,38 @@ def test_corners_and_ties(name, data):
 def test_slopes_where_there_is_no_second_derivative():
     zeros = np.zeros((3, 3))
     assert_as_torch(lambda m, x: m.norm(x, dim=0), [zeros], twice=False)
+    assert_as_torch(lambda m, x: m.std(x, 1), [TIES], twice=False)
     assert_as_torch(lambda m, x: m.pow(m.constant(zeros), m.abs(x)), [TIES], twice=False)
     assert_as_torch(lambda m, x: m.sqrt(m.relu(x)), [TIES], twice=False)
+
+
+OF_NUMBER = {
+    "sum": lambda m, x: m.sum(x * x, dim=0) + x.sum(dim=-1, keepdim=True),
+    "mean": lambda m, x: m.mean(x * x, dim=0),
+    "amax": lambda m, x: m.amax(x, dim=0) * m.max(x, dim=0)[0] * x.min(dim=-1)[0],
+    "logsumexp": lambda m, x: m.logsumexp(x * x, dim=0),
+    "softmax": lambda m, x: m.softmax(x, dim=0) * m.log_softmax(x, dim=-1),
+    "norm": lambda m, x: m.norm(x * x, dim=0),
+    "prod": lambda m, x: m.prod(x * x, dim=0) * m.prod(x),
+    "cumsum": lambda m, x: m.cumsum(x * x, dim=0),
+    "sort": lambda m, x: m.sort(x * x, dim=0)[0],
+    "flip": lambda m, x: m.flip(x, ()) * x.squeeze(0) * x.unsqueeze(0)[0],
+}
+
+
+@pytest.mark.parametrize("name", OF_NUMBER)
+def test_a_number_has_an_axis_too(name):
+    assert_as_torch(OF_NUMBER[name], [np.array(0.7)])
+
+
+def test_infinite_logits():
+    data = np.array([[0.0, -np.inf, 1.0], [2.0, 0.5, -np.inf]])
+    for formula in (
+        lambda m, x: m.softmax(x, 1),
+        lambda m, x: m.logsumexp(x, 1),
+        lambda m, x: m.log_softmax(x, 1),
+    ):
+        assert_as_torch(formula, [data], twice=False)
 
 
 MATMUL = [
@@ -350,6 +381,9 @@ OF_BLOCK = {  # of an array of shape (4, 3, 2)
     "rows apart": lambda m, x: x[[0, 0, 1], :, [1, 1, 0]] ** 2,
     "integer and rows": lambda m, x: x[0, :, [1, 1, 0]] ** 2,
     "rows and integer": lambda m, x: x[[1, 1, 0], :, 0] ** 2,
+    "slices, integer and rows": lambda m, x: x[1:3, 0, [1, 1]] ** 2 + x[1:, None, 1, [0, 1]][:2, 0] ** 2,
+    "new axis and rows": lambda m, x: x[:, None, [0, 2, 2]] ** 2,
+    "rows in an ellipsis": lambda m, x: x[1, ..., [0, 0, 1]] ** 2,
     "mask": lambda m, x: x[x > 0] ** 2,
     "mask of two axes": lambda m, x: x[x[..., 0] > 0] ** 2,
     "mask and integer": lambda m, x: x[:, [True, False, True], 1] ** 2,
@@ -482,7 +516,9 @@ def test_broadcasting_sends_back_the_sum_over_its_copies(data):
         whole = g * np.broadcast_to(other.detach().numpy(), y.shape)
         axes = tuple(range(y.ndim - x.ndim))
         summed = whole.sum(axes)
-        summed = summed.sum(tuple(i for i, n in enumerate(x.shape) if n == 1 and summed.shape[i] != 1), keepdims=True)
+        summed = summed.sum(
+            tuple(i for i, n in enumerate(x.shape) if n == 1 and summed.shape[i] != 1), keepdims=True
+        )
         np.testing.assert_allclose(x.grad.numpy(), summed, atol=1e-12)
 
 
@@ -491,7 +527,9 @@ def test_the_seed_is_one_for_a_number_and_must_be_given_otherwise():
     assert ad.seed_gradient(x.sum()).item() == 1.0
     with pytest.raises(RuntimeError, match="implicitly created only for scalar outputs"):
         (x * 1).backward()
-    with pytest.raises(RuntimeError, match=r"gradient has a shape of \(2,\) and output has a shape of \(3,\)"):
+    with pytest.raises(
+        RuntimeError, match=r"gradient has a shape of \(2,\) and output has a shape of \(3,\)"
+    ):
         (x * 1).backward(np.ones(2))
     with pytest.raises(RuntimeError, match="does not require grad"):
         ad.tensor(1.0).backward()
@@ -662,13 +700,13 @@ def test_grad_nests_to_any_order():
 
 
 def test_grad_of_chosen_arguments_sees_the_outside():
-    f = lambda a, b: (a * b * b).sum()  # noqa: E731
+    f = lambda a, b: (a * b * b).sum()
     a, b = np.array([1.0, 2.0]), np.array([3.0, 4.0])
     np.testing.assert_allclose(ad.grad(f)(a, b).numpy(), b * b)
     by_a, by_b = ad.grad(f, argnums=(0, 1))(a, b)
     np.testing.assert_allclose(by_b.numpy(), 2 * a * b)
     np.testing.assert_allclose(by_a.numpy(), b * b)
-    inner = lambda b: ad.grad(lambda a: f(a, b))(ad.tensor(a)).sum()  # noqa: E731
+    inner = lambda b: ad.grad(lambda a: f(a, b))(ad.tensor(a)).sum()
     np.testing.assert_allclose(ad.grad(inner)(b).numpy(), 2 * b)
     leaf = ad.tensor(b, requires_grad=True)
     ad.grad(f, argnums=1)(a, leaf).sum().backward()
@@ -683,7 +721,7 @@ def test_grad_of_chosen_arguments_sees_the_outside():
 def test_vjp_and_jvp_multiply_with_the_jacobian():
     rng = np.random.default_rng(0)
     A, x, t, u = rng.standard_normal((4, 3)), *arrays((3,), (3,), (4,))
-    f = lambda x: ad.tanh(ad.tensor(A) @ x)  # noqa: E731
+    f = lambda x: ad.tanh(ad.tensor(A) @ x)
     jacobian = (1 - np.tanh(A @ x) ** 2)[:, None] * A
     value, pullback = ad.vjp(f, x)
     np.testing.assert_allclose(value.numpy(), np.tanh(A @ x))
@@ -702,7 +740,7 @@ def test_vjp_and_jvp_multiply_with_the_jacobian():
 
 def test_hessian_vector_product():
     A, x, v = *arrays((3, 3)), *arrays((3,), (3,), seed=1)
-    f = lambda x: (x @ ad.tensor(A) @ x) + (x**3).sum()  # noqa: E731
+    f = lambda x: (x @ ad.tensor(A) @ x) + (x**3).sum()
     hessian = A + A.T + np.diag(6 * x)
     np.testing.assert_allclose(ad.hessian_vector_product(f, x, v).numpy(), hessian @ v)
     with pytest.raises(ValueError, match="v must have the shape of x"):
@@ -714,7 +752,7 @@ def test_hessian_vector_product():
 
 def test_a_checkpoint_changes_no_derivative():
     w = ad.tensor(arrays((3, 3))[0], requires_grad=True)
-    block = lambda x: ad.relu(ad.softmax((x @ w).tanh() * x, -1) - 0.3)[:, [0, 0, 2]].exp()  # noqa: E731
+    block = lambda x: ad.relu(ad.softmax((x @ w).tanh() * x, -1) - 0.3)[:, [0, 0, 2]].exp()
 
     def run(wrap):
         x = ad.tensor(arrays((4, 3), seed=1)[0], requires_grad=True)
@@ -858,7 +896,14 @@ def test_float32_network_stays_float32_and_mixed_types_meet():
 
 def test_numpy_beside_tensors():
     x = ad.tensor(np.array([1.0, 2.0]), requires_grad=True)
-    for y in (np.float64(2) * x, np.array([2.0, 2.0]) * x, 2 * x, np.ones((2, 2)) @ x, np.float64(2) - x, 1 / x):
+    for y in (
+        np.float64(2) * x,
+        np.array([2.0, 2.0]) * x,
+        2 * x,
+        np.ones((2, 2)) @ x,
+        np.float64(2) - x,
+        1 / x,
+    ):
         assert isinstance(y, ad.Tensor) and y.requires_grad
     data = np.ones(2)
     assert ad.Tensor(data).numpy() is data
@@ -914,7 +959,9 @@ def test_comparisons_and_searches():
     np.testing.assert_array_equal(ad.logical_xor(a > 0, b > 0).numpy(), (TIES > 0) ^ (WITH_ZEROS > 0))
     np.testing.assert_array_equal(ad.argmax(a, 1).numpy(), [1, 0, 0])
     np.testing.assert_array_equal(a.argmin(1, keepdim=True).numpy(), [[0], [2], [0]])
-    np.testing.assert_array_equal(ad.sort(a, 1, descending=True)[1].numpy(), [[1, 2, 0], [0, 1, 2], [0, 1, 2]])
+    np.testing.assert_array_equal(
+        ad.sort(a, 1, descending=True)[1].numpy(), [[1, 2, 0], [0, 1, 2], [0, 1, 2]]
+    )
     assert (a > -2).all() and not (a > 2).all() and (a > 2).any(1).tolist() == [False, False, True]
     assert ad.isnan(ad.tensor([1.0, float("nan")])).tolist() == [False, True]
     assert ad.max(a, 1)[1].tolist() == [1, 0, 0] and a.min(0)[1].tolist() == [1, 1, 1]
@@ -1021,7 +1068,11 @@ REFUSED = {
     "gather axes": (lambda x: x.gather(0, np.zeros(2, int)), RuntimeError, "as many axes"),
     "gather floats": (lambda x: x.gather(0, np.zeros((1, 1))), RuntimeError, "integer tensor"),
     "gather range": (lambda x: x.gather(0, np.full((1, 1), 3)), IndexError, "between 0 and 2 along dim 0"),
-    "scatter types": (lambda x: x.scatter_add(0, np.zeros((1, 1), int), ad.ones(1, 1)), RuntimeError, "float64"),
+    "scatter types": (
+        lambda x: x.scatter_add(0, np.zeros((1, 1), int), ad.ones(1, 1)),
+        RuntimeError,
+        "float64",
+    ),
     "unfold size": (lambda x: x.unfold(0, 4, 1), RuntimeError, "between 0 and 3"),
     "unfold step": (lambda x: x.unfold(0, 2, 0), RuntimeError, "must be > 0"),
     "unfold number": (lambda x: x.sum().unfold(0, 1, 1), RuntimeError, "at least one axis"),
@@ -1032,12 +1083,23 @@ REFUSED = {
     "mean of integers": (lambda x: ad.tensor([1, 2]).mean(), RuntimeError, "floating point"),
     "einsum operands": (lambda x: ad.einsum("ij,jk->ik", x), ValueError, "names 2 operands, got 1"),
     "einsum axes": (lambda x: ad.einsum("ijk->i", x), ValueError, "has 2 axes"),
+    "einsum output": (lambda x: ad.einsum("ij->ik", x), ValueError, "letters of the operands, each once"),
+    "einsum sizes": (lambda x: ad.einsum("ij,jk->ik", x, x[:2]), ValueError, "'j' has sizes 3 and 2"),
+    "axis of a number": (lambda x: x.sum().sum(1), IndexError, "expected to be -1 or 0, but got 1"),
     "einsum diagonal": (lambda x: ad.einsum("ii->i", x[:2]), ValueError, "sizes 2 and 3"),
     "linear": (lambda x: ad.linear(x, x[:, :2]), RuntimeError, "do not fit"),
     "linear bias": (lambda x: ad.linear(x, x, x[0, :2]), RuntimeError, "bias of shape"),
-    "activation": (lambda x: ad.linear(x, x, activation="swish"), ValueError, "activation must be None or one of"),
+    "activation": (
+        lambda x: ad.linear(x, x, activation="swish"),
+        ValueError,
+        "activation must be None or one of",
+    ),
     "reduction": (lambda x: ad.mse_loss(x, x, reduction="average"), ValueError, "'none', 'mean' or 'sum'"),
-    "classes": (lambda x: ad.cross_entropy(x, np.array([0, 1, 3])), IndexError, "out of bounds for 3 classes"),
+    "classes": (
+        lambda x: ad.cross_entropy(x, np.array([0, 1, 3])),
+        IndexError,
+        "out of bounds for 3 classes",
+    ),
     "class shape": (lambda x: ad.cross_entropy(x, np.array([0, 1])), ValueError, r"shape \(3,\), got \(2,\)"),
     "probabilities": (lambda x: ad.cross_entropy(x, x[0]), ValueError, "probabilities must have"),
     "smoothing": (lambda x: ad.cross_entropy(x, [0, 1, 2], label_smoothing=2), ValueError, "between 0 and 1"),

@@ -15,10 +15,6 @@ from level2_classical.linear_regression import LinearRegression
 from shared.datasets import load_diabetes, load_longley
 
 # Certified by NIST, Statistical Reference Datasets, Linear Regression, "Longley" (public domain).
-NIST_LONGLEY = [
-    -3482258.63459582, 15.0618722713733, -0.0358191792925910, -2.02022980381683,
-    -1.03322686717359, -0.0511041056535807, 1829.15146461355,
-]  # fmt: skip
 NIST_LONGLEY_ERRORS = [
     890420.383607373, 84.9149257747669, 0.0334910077722432, 0.488399681651699,
     0.214274163161675, 0.226073200069370, 455.478499142212,
@@ -231,6 +227,16 @@ def test_wald_f_of_one_coefficient_is_t_squared():
     assert (test.df_num, test.df_denom) == (1, 56)
 
 
+def test_wald_f_of_all_slopes_is_the_f_of_r_squared():
+    X, Y, _ = small_problem(k=1)
+    model = LinearRegression().fit(X, Y[:, 0])
+    restrictions = np.eye(4)[1:]
+    test = linear_regression.wald_f(model._estimate(), model.covariance()[None], restrictions, 56)
+    expected = (model.r_squared_ / 3) / ((1 - model.r_squared_) / 56)
+    np.testing.assert_allclose(test.statistic, [expected], rtol=1e-10)
+    assert model.f_test().statistic == pytest.approx(expected, rel=1e-10)
+
+
 def test_gaussian_log_likelihood():
     import scipy.stats
 
@@ -261,7 +267,7 @@ def test_longley_has_nine_digits_and_more():
     longley = load_longley()
     model = LinearRegression(solver="qr").fit(longley.X, longley.y)
     estimate = np.append(model.intercept_, model.coef_)
-    digits = -np.log10(np.maximum(np.abs(estimate / NIST_LONGLEY - 1), 1e-16))
+    digits = -np.log10(np.maximum(np.abs(estimate / linear_regression.NIST_LONGLEY - 1), 1e-16))
     assert digits.min() > 12, digits
     np.testing.assert_allclose(model.standard_errors_, NIST_LONGLEY_ERRORS, rtol=1e-12)
     assert model.residual_variance_ == pytest.approx(92936.0061673238, rel=1e-12)
@@ -342,6 +348,20 @@ def test_kind_of_covariance_decides_the_reference_distribution():
     np.testing.assert_allclose(classical.conf_int(cov_type="HC3"), robust.conf_int(), rtol=1e-12)
     np.testing.assert_allclose(classical.covariance("HC3"), robust.covariance(), rtol=1e-12)
     assert np.all(np.diff(cautious.conf_int()) > np.diff(robust.conf_int()))
+
+
+def test_criteria_and_r_squared():
+    X, Y, _ = small_problem(k=1)
+    y = Y[:, 0]
+    model = LinearRegression().fit(X, y)
+    rss, total = np.sum(model.residuals_**2), np.sum((y - y.mean()) ** 2)
+    assert model.residual_variance_ == pytest.approx(rss / 56, rel=1e-12)
+    assert model.r_squared_ == pytest.approx(1 - rss / total) == model.score(X, y)
+    assert model.adjusted_r_squared_ == pytest.approx(1 - (rss / 56) / (total / 59))
+    assert model.aic_ == pytest.approx(2 * 4 - 2 * model.log_likelihood_)
+    assert model.bic_ == pytest.approx(np.log(60) * 4 - 2 * model.log_likelihood_)
+    plane = LinearRegression(fit_intercept=False).fit(X, y)
+    assert plane.r_squared_ == pytest.approx(1 - np.sum(plane.residuals_**2) / np.sum(y**2))
 
 
 def test_leverages_are_the_diagonal_of_the_projection():

@@ -27,6 +27,7 @@ from level6_systems.model_serving import (
     OnnxPredictor,
     Overloaded,
     ServiceConfig,
+    ServiceUnavailable,
     UnsupportedOperation,
     export_onnx,
     running_service,
@@ -750,6 +751,13 @@ def test_the_other_routes_answer(service, path, content):
     assert "https://" not in answer.body.decode(), "nothing is loaded from elsewhere"
 
 
+def test_the_client_works_inside_a_running_event_loop_as_in_a_notebook(service):
+    async def cell():
+        return client.fetch(f"{service.url}/health").status
+
+    assert asyncio.run(cell()) == 200
+
+
 def test_unknown_paths_and_methods_are_told_so(service):
     assert client.fetch(f"{service.url}/nowhere").status == 404
     assert client.fetch(f"{service.url}/predict").status == 405
@@ -911,6 +919,24 @@ def test_an_answer_that_takes_too_long_is_a_503_and_a_slow_body_a_408():
         model.release.set()
 
 
+def test_a_client_that_hangs_up_is_taken_out_of_the_queue():
+    model = Doubling(hold=True)
+    limits = {"batch_window_ms": 0.0, "timeout": PATIENCE}
+    with service_in_thread(model, ServiceConfig(**{**QUICK, **limits})) as service:
+        first = in_background(client.fetch, f"{service.url}/predict", {"instance": [1, 2]})
+        assert model.entered.wait(PATIENCE)
+        host, port = service.url.removeprefix("http://").split(":")
+        body = b'{"instance": [7, 7]}'
+        head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+            connection.sendall(head + body)
+            wait_until(lambda: counter(service, "groundup_rows_waiting") == 1)
+        wait_until(lambda: counter(service, "groundup_rows_waiting") == 0)
+        model.release.set()
+        assert first().status == 200
+    assert [batch.tolist() for batch in model.batches] == [[[1.0, 2.0]]]
+
+
 def test_draining_is_announced_and_answers_what_was_accepted():
     model = Doubling(hold=True)
     with service_in_thread(model, ServiceConfig(**{**QUICK, "timeout": PATIENCE})) as service:
@@ -960,12 +986,15 @@ def test_a_process_serves_answers_what_it_accepted_on_sigterm_and_exits(tmp_path
     np.testing.assert_allclose(
         answer.json()["prediction"]["logits"], pair.json()["predictions"][1]["logits"], atol=1e-6
     )
-    with pytest.raises(OSError, match=r"."):
+    with pytest.raises(ConnectionRefusedError):
         client.fetch(f"{url}/health")
 
 
 def test_a_process_that_cannot_serve_says_why(tmp_path):
-    with pytest.raises(RuntimeError, match=r"missing\.onnx"), running_service(tmp_path / "missing.onnx"):
+    with (
+        pytest.raises(ServiceUnavailable, match=r"missing\.onnx"),
+        running_service(tmp_path / "missing.onnx"),
+    ):
         pass
 
 

@@ -1,0 +1,259 @@
+"""What the desk prints: for people with rich, for programs as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from groundup import catalogue
+from groundup.catalogue import Topic
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from groundup.desk.checking import Report
+    from groundup.desk.progress import Standing
+    from groundup.desk.solution import Difference
+
+__all__ = ["print_check", "print_differences", "print_json", "print_next", "print_progress", "working"]
+
+WORDS = {
+    "right": ("right", "green"),
+    "mend": ("next to mend", "bold red"),
+    "blank": ("yours to write", "dim"),
+    "written": ("written, not judged yet", "dim"),
+    "missing": ("missing", "red"),
+}
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@contextmanager
+def working() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A progress bar on stderr, fed by the events of a run; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda event: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+        what = ""
+
+        def on_event(event: dict[str, Any]) -> None:
+            nonlocal what
+            kind = event["event"]
+            if kind == "recording":
+                what = "once for this topic: which test asks which function"
+            elif kind == "checking":
+                what = "checking"
+                progress.reset(task, total=None)
+            elif kind == "collected":
+                progress.update(task, total=len(event["tests"]))
+            elif kind == "end":
+                progress.advance(task)
+            elif kind == "start":
+                progress.update(task, description=f"{what}: {_sentence(event['test'])[:50]}")
+            if kind in ("recording", "checking"):
+                progress.update(task, description=what)
+
+        yield on_event
+
+
+def print_check(report: Report, topic: Topic, *, verbose: bool = False, everything: bool = False) -> None:
+    """Print what one check found."""
+    console = _console()
+    console.print(f"[bold]{topic.title}[/bold]  {_plain(report.answer)}")
+    if report.problem is not None:
+        console.print(f"[bold red]does not count:[/bold red] {_plain(report.problem)}" if report.findings
+                      else f"[bold red]cannot be checked:[/bold red] {_plain(report.problem)}")  # fmt: skip
+        for finding in report.findings:
+            console.print(f"  line {finding['line']}, {_plain(finding['message'])}")
+        if verbose and report.failures:
+            console.print(report.failures[0].get("traceback", ""), markup=False)
+        return
+    _print_functions(console, report)
+    total = len(report.functions)
+    if report.passes:
+        console.print(
+            f"[bold green]Passed.[/bold green] {total} of {total} functions are right, and all "
+            f"{report.tests['passed']} tests pass: agreement with the reference and the failure modes, too."
+        )
+        return
+    console.print(f"{report.right} of {total} functions are right.")
+    for failure in report.failures[: None if everything else 1]:
+        _print_failure(console, failure, report, verbose)
+    blank = next((f for f in report.functions if f.name == report.next and f.status == "blank"), None)
+    if blank is not None:
+        console.print(f"[bold]Next: write {_plain(blank.name)}[/bold], {_plain(report.answer)}:{blank.line}")
+    elif report.failures:
+        hint = f" --function {report.next}" if report.next else ""
+        more = "" if verbose else "-v shows the traceback; "
+        console.print(
+            f"({more}groundup solution {topic.name}{hint} shows the difference to ours.)", style="dim"
+        )
+    elif report.tests["not_run"] == 0 and report.next:
+        console.print(f"[bold]Next: write {_plain(report.next)}[/bold]")
+
+
+def _print_functions(console: Console, report: Report) -> None:
+    """One line for each function; long runs of one kind further down are told in one."""
+    width = max((len(function.name) for function in report.functions), default=0)
+    rest = 0
+    reached = report.next is None
+    for function in report.functions:
+        word, style = WORDS[function.status]
+        if function.status == "blank" and reached and function.name != report.next:
+            rest += 1
+            continue
+        reached |= function.name == report.next
+        note = f" ({function.note})" if function.note else ""
+        if function.name == report.next and function.status == "blank":
+            word, style = "next to write", "bold yellow"
+        console.print(f"  {_plain(function.name):<{width}}  [{style}]{word}[/{style}]{_plain(note)}")
+    if rest:
+        console.print(f"  and {rest} more to write", style="dim")
+
+
+def _print_failure(console: Console, failure: dict[str, Any], report: Report, verbose: bool) -> None:
+    blamed = failure.get("function")
+    if failure.get("unwritten") and failure["unwritten"] == blamed and not verbose:
+        return  # there is nothing to explain: it is not written yet
+    about = (
+        f"{blamed} is next to mend" if blamed else "Every function is right by itself, but the whole is not"
+    )
+    line = next((f.line for f in report.functions if f.name == blamed and f.line), None)
+    place = f"  {report.answer}:{line}" if line else ""
+    console.print()
+    console.print(f"[bold red]{_plain(about)}[/bold red]{_plain(place)}")
+    if failure.get("together_with"):
+        others = ", ".join(failure["together_with"])
+        console.print(f"  (or {_plain(others)}, asked here for the first time)")
+    console.print(f"  {_plain(_sentence(failure['test']))}")
+    rows = []
+    if failure["outcome"] == "endless":
+        inside = failure["inside"]
+        where = f", in {inside[0]['function']}, line {inside[0]['line']}" if inside else ""
+        rows.append(("came", f"{failure['message']}{where}"))
+        if failure["kind"] == "Endless":
+            rows.append(("perhaps", "a loop that does not end; --timeout SECONDS gives it more time"))
+    else:
+        rows.append(("called", failure.get("called", "")))
+        rows += [("with", f"{name} = {value}") for name, value in failure.get("values", {}).items()]
+        rows.append(("example", failure.get("example", "")))
+        rows.append(("came", failure.get("came", "")))
+        if failure.get("inside"):
+            last = failure["inside"][-1]
+            rows.append(("at", f"line {last['line']}, in {last['function']}: {failure.get('source', '')}"))
+        rows.append(("expected", failure.get("expected", "")))
+        rows.append(("note", failure.get("note", "")))
+        rows.append(("printed", failure.get("printed", "")))
+    for label, text in rows:
+        lines = str(text).strip("\n").splitlines()
+        for i, one in enumerate(lines):
+            console.print(f"    {label if i == 0 else '':<9} {_plain(one)}")
+    if verbose:
+        console.print()
+        console.print(failure.get("traceback", ""), markup=False)
+
+
+def print_differences(found: list[Difference], topic: Topic) -> None:
+    """Print diffs in color."""
+    console = _console()
+    if not found:
+        console.print("No difference to the real one.")
+        return
+    for difference in found:
+        console.print(f"[bold]{_plain(difference.name)}[/bold]")
+        for line in difference.lines:
+            style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+            console.print(line, style="dim" if line[:3] in ("+++", "---") else style, markup=False)
+        console.print()
+
+
+def print_progress(standings: dict[str, Standing]) -> None:
+    """Bars for levels and topics."""
+    console = _console()
+    passed = sum(one.passed for one in standings.values())
+    console.print(f"{_bar(passed, len(standings))}  {passed} of {len(standings)} topics passed")
+    for level in catalogue.levels():
+        done = sum(standings[topic.name].passed for topic in level.topics)
+        console.print()
+        console.print(
+            f"{_bar(done, len(level.topics))}  [bold]Level {level.number}[/bold] {_plain(level.title)}: "
+            f"{done} of {len(level.topics)}"
+        )
+        for topic in level.topics:
+            one = standings[topic.name]
+            if one.passed:
+                word = f"[green]passed[/green] {str(one.passed_at)[:10]}"
+            elif one.started:
+                word = f"{one.functions_right} of {one.functions_total} functions right"
+                word += f", next: {_plain(one.next_function)}" if one.next_function else ""
+            else:
+                word = "[dim]not begun[/dim]"
+            bar = _bar(1, 1) if one.passed else _bar(one.functions_right, one.functions_total)
+            console.print(f"  {bar}  {topic.name:<30} {word}")
+
+
+def print_next(chosen: list[Topic], standings: dict[str, Standing]) -> None:
+    """Print what to study next, and why."""
+    console = _console()
+    if not chosen:
+        console.print(
+            "Every topic is passed. The research notes list open questions: groundup ledger, research_notes/."
+        )
+        return
+    topic = chosen[0]
+    console.print(f"Next: [bold]{topic.name}[/bold], level {topic.level}. {_plain(topic.summary)}")
+    console.print(f"  {reason(topic, standings)}.")
+    opens = [other.name for other in catalogue.topics().values() if topic.name in other.needs]
+    if opens:
+        console.print(f"  It opens {', '.join(opens)}.")
+    verb = "check" if standings[topic.name].started else "practice"
+    console.print(f"  groundup show {topic.name} reads it, groundup {verb} {topic.name} goes on.")
+    if len(chosen) > 1:
+        console.print(f"Also open: {', '.join(other.name for other in chosen[1:])}")
+
+
+def reason(topic: Topic, standings: dict[str, Standing]) -> str:
+    """Why a topic may come next."""
+    one = standings[topic.name]
+    if one.started:
+        where = f", and {one.next_function} comes next" if one.next_function else ""
+        return f"you began it: {one.functions_right} of {one.functions_total} functions are right{where}"
+    if not topic.needs:
+        return "it builds on nothing else"
+    return f"you passed what it builds on: {', '.join(topic.needs)}"
+
+
+def _bar(part: int, whole: int, width: int = 12) -> str:
+    filled = width * part // whole if whole else 0
+    return f"[green]{'█' * filled}[/green][dim]{'░' * (width - filled)}[/dim]"
+
+
+def _sentence(test: str) -> str:
+    """`test_a_tie_counts_once[3]` as words."""
+    name, bracket, parameters = test.rpartition("::")[2].partition("[")
+    return name.removeprefix("test_").replace("_", " ") + (f" [{parameters}" if bracket else "")
+
+
+def _plain(text: object) -> str:
+    """Text in which rich sees no markup."""
+    return str(text).replace("[", "\\[")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=True)

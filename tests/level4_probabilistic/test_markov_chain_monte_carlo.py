@@ -1,0 +1,613 @@
+"""Markov chain Monte Carlo: each function alone, then the samplers, their diagnostics, and what they refuse."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from level4_probabilistic import chain_diagnostics, markov_chain_monte_carlo, sampler_adaptation
+from level4_probabilistic.failure_modes.markov_chain_monte_carlo import FAILURE_MODES
+from level4_probabilistic.markov_chain_monte_carlo import (
+    effective_sample_size,
+    gibbs,
+    hmc,
+    metropolis,
+    nuts,
+    rhat,
+)
+from level4_probabilistic.regression_and_schools import EightSchools, RegressionPosterior
+from level4_probabilistic.sampler_targets import State, Target
+
+N_CHAINS = 20_000
+
+
+def normal_log_density(x):
+    """Independent standard normals, for one point or many."""
+    return -np.vecdot(x, x) / 2
+
+
+def normal_gradient(x):
+    return -x
+
+
+def logistic_log_density(x):
+    """Independent standard logistic variables: heavier tails, variance π²/3."""
+    return -np.sum(np.abs(x) + 2 * np.log1p(np.exp(-np.abs(x))), axis=-1)
+
+
+def logistic_gradient(x):
+    return -np.tanh(x / 2)
+
+
+def a_target(logpdf=normal_log_density, gradient=normal_gradient):
+    return Target(logpdf, gradient, vectorized=True)
+
+
+def state_at(position, logpdf=normal_log_density, gradient=normal_gradient):
+    return State(position, logpdf(position), gradient(position))
+
+
+def assert_logistic_moments(position):
+    """E x² = π²/3 and E |x| = 2 log 2, within five standard errors."""
+    for values, exact in ((position**2, np.pi**2 / 3), (np.abs(position), 2 * np.log(2))):
+        error = values.std() / np.sqrt(values.size)
+        assert abs(values.mean() - exact) < 5 * error, (values.mean(), exact)
+
+
+# Metropolis
+
+
+def test_a_metropolis_step_accepts_with_the_ratio_of_densities():
+    state = state_at(np.full((5000, 1), 2.0))
+    rng, same_rng = np.random.default_rng(1), np.random.default_rng(1)
+    new, probability = markov_chain_monte_carlo.metropolis_step(a_target(), state, 1.5, rng)
+    proposal = 2.0 + 1.5 * same_rng.standard_normal((5000, 1))
+    expected = np.minimum(1, np.exp((4.0 - proposal[:, 0] ** 2) / 2))
+    np.testing.assert_allclose(probability, expected, rtol=1e-12)
+    moved = new.position[:, 0] != 2.0
+    np.testing.assert_array_equal(new.position[moved], proposal[moved])
+    np.testing.assert_allclose(new.log_density, normal_log_density(new.position))
+    assert abs(moved.mean() - expected.mean()) < 5 * 0.5 / np.sqrt(5000)
+
+
+def test_a_metropolis_step_leaves_the_target_as_it_is():
+    rng = np.random.default_rng(2)
+    state = state_at(rng.logistic(size=(N_CHAINS, 1)), logistic_log_density, logistic_gradient)
+    target = a_target(logistic_log_density, logistic_gradient)
+    for _ in range(4):
+        state, _ = markov_chain_monte_carlo.metropolis_step(target, state, 3.0, rng)
+    assert_logistic_moments(state.position)
+
+
+def test_metropolis_never_leaves_the_support():
+    def logpdf(x):
+        return 0.0 if 0 < x[0] < 1 else (-np.inf if x[0] <= 0 else np.nan)
+
+    result = metropolis(logpdf, [0.5], 500, step_size=0.5, n_warmup=0, rng=0)
+    assert result.draws.min() > 0 and result.draws.max() < 1
+    assert 0 < result.acceptance < 1
+
+
+def test_metropolis_accepts_as_often_as_theory_says():
+    """On a normal with a normal proposal of width σ: (2/π) arctan(2/σ)."""
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal((500, 1))
+    result = metropolis(
+        normal_log_density, start, 200, step_size=2.0, n_warmup=0, n_chains=500, rng=rng, vectorized=True
+    )
+    assert result.acceptance == pytest.approx(2 / np.pi * np.arctan(1.0), abs=0.01)
+    assert result.draws.shape == (500, 200, 1)
+    assert (result.step_size, result.n_divergences, result.n_evaluations) == (2.0, 0, 500 * 201)
+
+
+def test_metropolis_takes_a_step_for_each_coordinate():
+    result = metropolis(lambda x: 0.0, [0.0, 0.0], 50, step_size=[1.0, 100.0], n_warmup=0, rng=0)
+    steps = np.diff(result.draws, axis=1).std(axis=(0, 1))
+    assert steps[1] / steps[0] == pytest.approx(100, rel=0.3)
+
+
+# Gibbs
+
+
+def test_a_gibbs_sweep_updates_in_order_and_in_place():
+    x = np.array([1.0, 2.0, 3.0])
+    conditionals = [lambda x, rng: x[1] + x[2], lambda x, rng: [10 * x[0], 20 * x[0]]]
+    markov_chain_monte_carlo.gibbs_sweep(conditionals, [np.array([0]), np.array([2, 1])], x, None)
+    np.testing.assert_array_equal(x, [5.0, 100.0, 50.0])
+
+
+def test_gibbs_on_two_correlated_normals():
+    """The mean is 0, and neighboring draws of one coordinate correlate by ρ²."""
+    rho = 0.8
+    width = np.sqrt(1 - rho**2)
+    conditionals = [
+        lambda x, rng: rho * x[1] + width * rng.standard_normal(),
+        lambda x, rng: rho * x[0] + width * rng.standard_normal(),
+    ]
+    result = gibbs(conditionals, [5.0, 5.0], 3000, n_warmup=50, n_chains=2, rng=0)
+    draws = result.draws
+    assert np.corrcoef(draws.reshape(-1, 2).T)[0, 1] == pytest.approx(rho, abs=0.03)
+    assert np.corrcoef(draws[0, :-1, 0], draws[0, 1:, 0])[0, 1] == pytest.approx(rho**2, abs=0.05)
+    assert np.all(np.abs(draws.mean(axis=(0, 1))) < 5 * chain_diagnostics.monte_carlo_standard_error(draws))
+    assert result.acceptance == 1.0
+
+
+# Hamiltonian dynamics
+
+
+def test_leapfrog_on_an_oscillator():
+    """From (x, p) = (1, 0.5) with ε = 0.2: half a kick, a drift, half a kick, by hand."""
+    state = state_at(np.array([[1.0]]))
+    new, momentum = markov_chain_monte_carlo.leapfrog(a_target(), state, np.array([[0.5]]), 0.1, 0.2)
+    half = 0.5 - 0.1 * 1.0
+    position = 1.0 + 0.2 * half
+    np.testing.assert_allclose(new.position, [[position]], rtol=1e-15)
+    np.testing.assert_allclose(momentum, [[half - 0.1 * position]], rtol=1e-15)
+    np.testing.assert_allclose(new.log_density, [-(position**2) / 2], rtol=1e-15)
+    np.testing.assert_allclose(new.gradient, [[-position]], rtol=1e-15)
+
+
+def test_leapfrog_runs_backwards_and_keeps_energy_to_second_order():
+    rng = np.random.default_rng(0)
+    target = a_target(logistic_log_density, logistic_gradient)
+    start = state_at(rng.standard_normal((50, 3)), logistic_log_density, logistic_gradient)
+    momenta = rng.standard_normal((50, 3))
+    errors = []
+    for step, n_steps in ((0.2, 10), (0.1, 20)):
+        state, momentum = start, momenta
+        for _ in range(n_steps):
+            state, momentum = markov_chain_monte_carlo.leapfrog(target, state, momentum, step / 2, step)
+        energy = [np.vecdot(p, p) / 2 - s.log_density for p, s in ((momenta, start), (momentum, state))]
+        errors.append(np.abs(energy[1] - energy[0]).mean())
+        for _ in range(n_steps):
+            state, momentum = markov_chain_monte_carlo.leapfrog(target, state, momentum, -step / 2, -step)
+        np.testing.assert_allclose(state.position, start.position, atol=1e-13)
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)
+
+
+def test_a_hamiltonian_step_turns_a_normal_by_the_travel_time():
+    """x after time t is x₀ cos t + p₀ sin t; with tiny steps every proposal is accepted."""
+    start = np.random.default_rng(5).standard_normal((40, 2))
+    rng, same_rng = np.random.default_rng(6), np.random.default_rng(6)
+    scale = np.ones(2)
+    new, acceptance, diverging = markov_chain_monte_carlo.hmc_step(
+        a_target(), state_at(start), 0.001, scale, 700, rng
+    )
+    momentum = same_rng.standard_normal((40, 2))
+    np.testing.assert_allclose(new.position, start * np.cos(0.7) + momentum * np.sin(0.7), atol=1e-5)
+    np.testing.assert_allclose(acceptance, 1, atol=1e-5)
+    assert not diverging.any()
+
+
+def test_a_hamiltonian_step_leaves_the_target_as_it_is():
+    rng = np.random.default_rng(3)
+    state = state_at(rng.logistic(size=(N_CHAINS, 1)), logistic_log_density, logistic_gradient)
+    target = a_target(logistic_log_density, logistic_gradient)
+    for n_steps in (1, 2, 3):
+        state, acceptance, _ = markov_chain_monte_carlo.hmc_step(
+            target, state, 2.0, np.array([1.3]), n_steps, rng
+        )
+    assert acceptance.mean() < 0.98, "steps this coarse must be rejected now and then"
+    assert_logistic_moments(state.position)
+
+
+def test_a_lost_trajectory_is_rejected_and_told():
+    start = np.ones((3, 2))
+    new, acceptance, diverging = markov_chain_monte_carlo.hmc_step(
+        a_target(), state_at(start), 50.0, np.ones(2), 5, np.random.default_rng(0)
+    )
+    assert diverging.all() and not acceptance.any()
+    np.testing.assert_array_equal(new.position, start)
+
+
+# NUTS
+
+
+def test_turning_is_moving_against_the_way():
+    east, west, north = np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0]]), np.array([[0.0, 1.0]])
+    turning = markov_chain_monte_carlo.is_turning
+    assert not turning(east, east, 2 * east)[0]
+    assert turning(east, west, north)[0], "at a right angle to the way counts as turned"
+    assert turning(west, east, east)[0] and turning(east, west, east)[0]
+
+
+def test_joining_two_stretches_looks_across_the_joint():
+    """The ends agree with the whole way, but the left part plus the first point of the right one has turned."""
+    first, last = np.array([[1.0, 0.0]]), np.array([[1.0, 0.0]])
+    inner_left, inner_right = np.array([[-1.0, 0.5]]), np.array([[-1.0, 0.5]])
+    left_sum, right_sum = np.array([[0.5, 0.5]]), np.array([[3.0, 0.5]])
+    assert not markov_chain_monte_carlo.is_turning(first, last, left_sum + right_sum)[0]
+    join = markov_chain_monte_carlo.join_is_turning
+    assert join(first, inner_left, inner_right, last, left_sum, right_sum)[0]
+    assert join(last, inner_right, inner_left, first, right_sum, left_sum)[0], "and the same backwards"
+    assert not join(first, first, last, last, 2 * first, 2 * last)[0]
+
+
+def grow(n_leaves, step, chains=1, start=0.0, momentum=1.0, seed=0):
+    state = state_at(np.full((chains, 1), start))
+    momenta = np.full((chains, 1), momentum)
+    energy = np.vecdot(momenta, momenta) / 2 - state.log_density
+    return markov_chain_monte_carlo.grow_subtree(
+        a_target(), state, momenta, energy, step / 2, step, n_leaves, np.random.default_rng(seed)
+    )
+
+
+def test_a_subtree_is_a_row_of_leapfrog_steps():
+    tree = grow(4, 0.3)
+    state, momentum = state_at(np.array([[0.0]])), np.array([[1.0]])
+    momenta, weights = [], []
+    for _ in range(4):
+        state, momentum = markov_chain_monte_carlo.leapfrog(a_target(), state, momentum, 0.15, 0.3)
+        momenta.append(momentum)
+        weights.append(0.5 + state.log_density - momentum[:, 0] ** 2 / 2)
+    np.testing.assert_allclose(tree.last.position, state.position)
+    np.testing.assert_allclose(tree.first_momentum, momenta[0])
+    np.testing.assert_allclose(tree.last_momentum, momenta[-1])
+    np.testing.assert_allclose(tree.momentum_sum, sum(momenta))
+    np.testing.assert_allclose(tree.log_weight, np.log(np.exp(weights).sum(axis=0)))
+    np.testing.assert_allclose(tree.acceptance_sum, np.minimum(1, np.exp(weights)).sum(axis=0))
+    assert tree.usable[0] and not tree.diverging[0] and tree.n_leaves[0] == 4
+
+
+def test_a_subtree_gives_its_leaves_away_by_their_weight():
+    """Of 20,000 chains on the same trajectory each leaf is drawn with probability ∝ exp(H₀ − H)."""
+    tree = grow(2, 1.6, chains=N_CHAINS, start=0.4, momentum=1.5)
+    state, momentum, weights, leaves = state_at(np.array([[0.4]])), np.array([[1.5]]), [], []
+    for _ in range(2):
+        state, momentum = markov_chain_monte_carlo.leapfrog(a_target(), state, momentum, 0.8, 1.6)
+        weights.append(np.exp(state.log_density[0] - momentum[0, 0] ** 2 / 2))
+        leaves.append(state.position[0, 0])
+    share = np.mean(np.isclose(tree.proposal.position[:, 0], leaves[0]))
+    expected = weights[0] / sum(weights)
+    assert abs(expected - 0.5) > 0.05, "the weights must differ, else this tests nothing"
+    assert abs(share - expected) < 5 * np.sqrt(expected * (1 - expected) / N_CHAINS)
+
+
+def test_a_subtree_stops_where_it_turns():
+    """From x = 0 the momentum changes its sign after a quarter turn, π/2: between steps 5 and 6, which are a block."""
+    tree = grow(64, 0.3)
+    assert not tree.usable[0] and not tree.diverging[0]
+    assert tree.n_leaves[0] == 6
+
+
+def test_a_subtree_stops_where_it_is_lost():
+    tree = grow(8, 60.0)
+    assert tree.diverging[0] and not tree.usable[0] and tree.n_leaves[0] < 4
+
+
+def test_a_nuts_step_leaves_the_target_as_it_is():
+    """Twenty thousand chains start in equilibrium; steps so coarse that every part of the tree matters."""
+    rng = np.random.default_rng(4)
+    state = state_at(rng.logistic(size=(N_CHAINS, 1)), logistic_log_density, logistic_gradient)
+    target = a_target(logistic_log_density, logistic_gradient)
+    for step_size in (2.5, 1.5, 0.8):
+        state, acceptance, _, depth, saturated = markov_chain_monte_carlo.nuts_step(
+            target, state, step_size, np.array([1.2]), 10, rng
+        )
+        np.testing.assert_allclose(state.log_density, logistic_log_density(state.position))
+        np.testing.assert_allclose(state.gradient, logistic_gradient(state.position))
+        assert_logistic_moments(state.position)
+    assert acceptance.mean() < 0.99 and depth.min() >= 1 and not saturated.any()
+
+
+def test_a_nuts_step_goes_far_and_both_ways():
+    """From the middle of a normal a draw lands on either side alike, about a standard deviation away."""
+    state = state_at(np.zeros((N_CHAINS, 1)))
+    new, *_ = markov_chain_monte_carlo.nuts_step(
+        a_target(), state, 0.2, np.ones(1), 10, np.random.default_rng(0)
+    )
+    assert abs(np.mean(new.position > 0) - 0.5) < 5 * 0.5 / np.sqrt(N_CHAINS)
+    assert np.abs(new.position).mean() > 0.5
+
+
+def test_a_nuts_step_ends_at_the_depth_that_it_is_allowed():
+    state = state_at(np.ones((3, 2)))
+    _, _, _, depth, saturated = markov_chain_monte_carlo.nuts_step(
+        a_target(), state, 1e-4, np.ones(2), 4, np.random.default_rng(0)
+    )
+    assert (depth == 4).all() and saturated.all()
+
+
+def test_trial_acceptance_is_that_of_one_leapfrog_step():
+    state = state_at(np.full((4, 2), 1.5))
+    rng, same_rng = np.random.default_rng(0), np.random.default_rng(0)
+    trial = markov_chain_monte_carlo.trial_acceptance(a_target(), state, 1.1, np.ones(2), rng)
+    momentum = same_rng.standard_normal((4, 2))
+    new, after = markov_chain_monte_carlo.leapfrog(a_target(), state, momentum, 0.55, 1.1)
+    change = (
+        new.log_density - state.log_density - (np.vecdot(after, after) - np.vecdot(momentum, momentum)) / 2
+    )
+    assert trial == pytest.approx(np.minimum(1, np.exp(change)).mean(), rel=1e-12)
+    assert markov_chain_monte_carlo.trial_acceptance(a_target(), state, 1e200, np.ones(2), rng) == 0
+
+
+# The Hamiltonian samplers
+
+
+CORRELATED = np.array([[1.0, 1.8], [1.8, 4.0]])
+PRECISION = np.linalg.inv(CORRELATED)
+
+
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+def test_a_correlated_normal_is_met(sampler):
+    result = sampler(
+        lambda x: -np.vecdot(x - 3, (x - 3) @ PRECISION) / 2,
+        lambda x: -(x - 3) @ PRECISION,
+        np.random.default_rng(0).normal(size=(16, 2)),
+        250,
+        n_warmup=150,
+        n_chains=16,
+        rng=1,
+        vectorized=True,
+    )
+    draws = result.draws - 3
+    for values, exact in (
+        (draws, [0, 0]),
+        (draws**2, np.diag(CORRELATED)),
+        (draws[..., :1] * draws[..., 1:], [1.8]),
+    ):
+        error = chain_diagnostics.monte_carlo_standard_error(values)
+        assert np.all(np.abs(values.mean(axis=(0, 1)) - exact) < 5 * error)
+    assert rhat(result.draws).max() < 1.02
+    assert 0.7 < result.acceptance < 0.99 and result.n_divergences == 0
+    np.testing.assert_allclose(result.inverse_metric, [1, 4], rtol=0.5)
+    assert result.n_evaluations > 16 * 600
+
+
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+def test_one_point_at_a_time_gives_the_same_draws(sampler):
+    def run(vectorized):
+        start = np.linspace(-1, 1, 6).reshape(3, 2)
+        functions = (logistic_log_density, logistic_gradient)
+        return sampler(*functions, start, 20, n_warmup=30, n_chains=3, rng=7, vectorized=vectorized)
+
+    one, many = run(False), run(True)
+    np.testing.assert_allclose(one.draws, many.draws, rtol=1e-9)
+    assert one.n_evaluations == many.n_evaluations and one.step_size == pytest.approx(many.step_size)
+
+
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+def test_without_warmup_a_given_step_size_is_kept(sampler):
+    result = sampler(normal_log_density, normal_gradient, [0.0], 10, n_warmup=0, step_size=0.3, rng=0)
+    assert result.step_size == 0.3
+    np.testing.assert_array_equal(result.inverse_metric, [1.0])
+
+
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+def test_a_higher_target_takes_smaller_steps(sampler):
+    steps = [
+        sampler(
+            normal_log_density,
+            normal_gradient,
+            np.zeros(5),
+            1,
+            n_warmup=100,
+            target_accept=target,
+            rng=0,
+            vectorized=True,
+        ).step_size
+        for target in (0.6, 0.95)
+    ]
+    assert steps[0] > 1.3 * steps[1]
+
+
+def test_hmc_travels_at_most_the_path_length():
+    result = hmc(
+        normal_log_density,
+        normal_gradient,
+        [0.0],
+        200,
+        n_warmup=0,
+        step_size=0.1,
+        path_length=0.5,
+        n_chains=1,
+        rng=0,
+    )
+    assert result.n_evaluations / 200 == pytest.approx(3, abs=0.5), "1 to 5 steps a draw"
+
+
+def test_nuts_tells_its_tree_depth_and_warns_where_it_is_not_enough():
+    with pytest.warns(UserWarning, match="max_tree_depth"):
+        result = nuts(
+            normal_log_density,
+            normal_gradient,
+            [0.0],
+            5,
+            n_warmup=0,
+            step_size=0.001,
+            max_tree_depth=3,
+            rng=0,
+        )
+    assert (result.tree_depth == 3).all()
+
+
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+def test_divergences_are_counted_and_the_remedy_is_named(sampler):
+    def logpdf(x):
+        return -(x[0] ** 2) / 2 - (x[1] / 1e-3) ** 2 / 2
+
+    def gradient(x):
+        return np.array([-x[0], -x[1] / 1e-6])
+
+    with pytest.warns(UserWarning, match="Raise target_accept.*non-centered"):
+        result = sampler(logpdf, gradient, [0.0, 0.0], 10, n_warmup=0, step_size=0.5, rng=0)
+    assert result.n_divergences == result.diverging.sum() > 0
+
+
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+def test_the_seed_decides(sampler):
+    def draws(rng):
+        return sampler(normal_log_density, normal_gradient, [0.0], 5, n_warmup=5, rng=rng).draws
+
+    np.testing.assert_array_equal(draws(3), draws(np.random.default_rng(3)))
+    assert not np.array_equal(draws(3), draws(4))
+
+
+def test_the_start_may_be_a_number_a_point_or_one_point_a_chain():
+    for start, shape in ((0.5, (2, 3, 1)), ([0.5, 1], (2, 3, 2)), ([[0.5], [1.0]], (2, 3, 1))):
+        result = nuts(
+            normal_log_density, normal_gradient, start, 3, n_warmup=0, step_size=0.1, n_chains=2, rng=0
+        )
+        assert result.draws.shape == shape
+
+
+SAMPLE = {"n_warmup": 5, "rng": 0}
+REFUSED = {
+    "n_draws must be": {"n_draws": 0},
+    "n_warmup must be": {"n_warmup": -1},
+    "n_chains must be": {"n_chains": 0},
+    "target_accept must be": {"target_accept": 1.0},
+    "step_size must be": {"step_size": -1.0},
+    "x0 must have shape": {"x0": np.zeros((3, 2))},
+    "x0 must be finite": {"x0": [np.nan, 0.0]},
+    "logpdf is not finite at the start of chain 0": {"logpdf": lambda x: np.log(0.0 * x[0])},
+    "logpdf must return one number.*vectorized=True": {"logpdf": lambda x: -x},
+    r"gradient must return an array of shape \(2,\), got \(\)": {"gradient": lambda x: -x.sum()},
+    "gradient is not finite": {"gradient": lambda x: x * np.nan},
+    "posterior improper": {"logpdf": lambda x: 0.0, "gradient": lambda x: 0 * x},
+    "does gradient belong to logpdf": {
+        "logpdf": lambda x: -1e9 * float(np.any(x != 0)),
+        "gradient": lambda x: 0 * x,
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.parametrize("message", REFUSED)
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+def test_what_the_hamiltonian_samplers_refuse(sampler, message):
+    arguments = {"logpdf": normal_log_density, "gradient": normal_gradient, "x0": np.zeros(2), "n_draws": 5}
+    with pytest.raises(ValueError, match=message):
+        sampler(**{**arguments, **SAMPLE, **REFUSED[message]})
+
+
+def test_what_else_is_refused():
+    with pytest.raises(ValueError, match="path_length"):
+        hmc(normal_log_density, normal_gradient, [0.0], 5, n_warmup=0, path_length=0)
+    with pytest.raises(ValueError, match="max_tree_depth"):
+        nuts(normal_log_density, normal_gradient, [0.0], 5, n_warmup=0, max_tree_depth=0)
+    with pytest.raises(TypeError, match="gradient must be a function"):
+        nuts(normal_log_density, None, [0.0], 5, n_warmup=0)
+    with pytest.raises(TypeError, match="n_draws must be an integer"):
+        metropolis(normal_log_density, [0.0], 5.5, step_size=1.0, n_warmup=0)
+    with pytest.raises(ValueError, match="step_size must be positive"):
+        metropolis(normal_log_density, [0.0], 5, step_size=0.0, n_warmup=0)
+    with pytest.raises(ValueError, match="cover the coordinates 0 to 1"):
+        gibbs([lambda x, rng: 0.0], [0.0, 0.0], 5, n_warmup=0)
+
+
+# Warm-up
+
+
+def test_dual_averaging_finds_the_step_size():
+    """Acceptance exp(−ε) is 0.8 at ε = −log 0.8."""
+    averaging = sampler_adaptation.DualAveraging(5.0, 0.8)
+    step_size = 5.0
+    for _ in range(400):
+        step_size = averaging.update(np.exp(-step_size))
+    assert averaging.average == pytest.approx(-np.log(0.8), rel=0.05)
+
+
+def test_windows_double_as_in_stan():
+    assert sampler_adaptation.adaptation_windows(1000) == (75, [100, 150, 250, 450, 950])
+    assert sampler_adaptation.adaptation_windows(100) == (15, [90])
+    assert sampler_adaptation.adaptation_windows(10) == (10, [])
+
+
+def test_the_variance_is_within_chains():
+    window = np.random.default_rng(0).normal(size=(200, 4, 1)) + 100 * np.arange(4)[None, :, None]
+    assert sampler_adaptation.shrunken_variance(window)[0] == pytest.approx(1, rel=0.2)
+
+
+# The posteriors and the diagnostics
+
+
+@pytest.mark.parametrize(
+    "posterior", [RegressionPosterior(np.eye(4)[:, :2] + 0.3, np.arange(4.0)), EightSchools()]
+)
+def test_gradients_belong_to_their_densities(posterior):
+    theta = np.random.default_rng(0).normal(size=posterior.dim)
+    step = 1e-5 * np.eye(posterior.dim)
+    numerical = (posterior.logpdf(theta + step) - posterior.logpdf(theta - step)) / 2e-5
+    np.testing.assert_allclose(posterior.gradient(theta), numerical, rtol=1e-7, atol=1e-7)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    chains=st.integers(1, 5),
+    n_draws=st.integers(2, 60),
+    phi=st.sampled_from([-0.9, 0.0, 0.9]),
+    kind=st.sampled_from(
+        ["plain", "rounded", "one chain stands still", "nan", "infinite", "constant", "apart"]
+    ),
+    seed=st.integers(0, 1000),
+)
+def test_diagnostics_equal_arviz(chains, n_draws, phi, kind, seed):
+    import logging
+
+    import arviz
+
+    logging.getLogger("arviz").setLevel(logging.CRITICAL)
+    arviz.Numba.disable_numba()  # compiling takes longer than computing
+    x = np.random.default_rng(seed).normal(size=(chains, n_draws))
+    for t in range(1, n_draws):
+        x[:, t] += phi * x[:, t - 1]
+    if kind == "rounded":
+        x = np.round(x)
+    elif kind == "apart":
+        x += 10 * np.arange(chains)[:, None]
+    elif kind != "plain":
+        x[0] = {"constant": 0.5, "one chain stands still": 0.5}.get(kind, x[0])
+        x = np.full_like(x, 0.5) if kind == "constant" else x
+        x[0, 0] = {"nan": np.nan, "infinite": np.inf}.get(kind, x[0, 0])
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        np.testing.assert_allclose(rhat(x), float(arviz.rhat(x)), rtol=1e-9)
+        for method in ("bulk", "tail", "mean"):
+            ours, theirs = effective_sample_size(x, kind=method), float(arviz.ess(x, method=method))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+        ours = chain_diagnostics.monte_carlo_standard_error(x)
+        np.testing.assert_allclose(ours, float(arviz.mcse(x)), rtol=1e-9)
+        ours = chain_diagnostics.monte_carlo_standard_error(x, "sd")
+        np.testing.assert_allclose(ours, float(arviz.mcse(x, method="sd")), rtol=1e-9)
+
+
+def test_diagnostics_take_one_parameter_or_many():
+    draws = np.random.default_rng(0).normal(size=(4, 50, 3))
+    assert rhat(draws).shape == effective_sample_size(draws).shape == (3,)
+    assert rhat(draws)[1] == rhat(draws[..., 1])
+    assert isinstance(effective_sample_size(draws[..., 0], kind="tail"), float)
+    deviation = chain_diagnostics.monte_carlo_standard_error(draws, "sd")
+    np.testing.assert_allclose(deviation, 1 / np.sqrt(2 * 200), rtol=0.4)
+
+
+def test_diagnostics_say_what_they_cannot_judge():
+    with pytest.warns(RuntimeWarning, match="too few"):
+        assert np.isnan(rhat(np.zeros(10)))
+    with pytest.warns(RuntimeWarning, match="NaN"):
+        assert np.isnan(effective_sample_size(np.full((2, 10), np.nan)))
+    assert rhat(np.repeat([[1.0], [2.0]], 9, axis=1)) == np.inf, (
+        "chains that stand still, each somewhere else"
+    )
+    with pytest.raises(ValueError, match="kind must be one of"):
+        effective_sample_size(np.zeros((2, 10)), kind="middle")
+    with pytest.raises(ValueError, match="at least one draw"):
+        rhat(np.zeros((2, 0)))
+    with pytest.raises(TypeError, match="real numbers"):
+        rhat(np.array([["a"]]))
+
+
+# All together
+
+
+def test_agrees_with_the_reference(agreements):
+    disagreeing = [agreement for agreement in agreements if not agreement.agrees]
+    assert not disagreeing, disagreeing
+
+
+@pytest.mark.parametrize("name", [mode.name for mode in FAILURE_MODES])
+def test_breaks_and_mends(verdicts, name):
+    assert verdicts[name].breaks.verdict == "holds", verdicts[name].breaks
+    assert verdicts[name].remedy.verdict == "holds", verdicts[name].remedy
