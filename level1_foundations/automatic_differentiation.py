@@ -300,20 +300,16 @@ def relu(input):
 
 
 # %% [markdown]
-# Sums and copies, each the other's transpose; and a reshape, undone by a reshape:
+# A reshape, undone by a reshape; copies and sums, each the other's transpose:
 
 
 # %%
-def sum(input, dim=None, keepdim=False):
-    """$y = \\sum_i x_i$ over the axes `dim` (all if `None`): every $\\bar x_i = \\bar y$."""
+def reshape(input, *shape):
+    """The same elements, in the same order, in another shape."""
     x = as_tensor(input)
-    axes = axes_of(x, dim)
-    y = x.array.sum(axis=axes, keepdims=keepdim)
-    shape = x.array.shape
-    axes = range(len(shape)) if axes is None else axes if isinstance(axes, tuple) else (axes,)
-    axes = {axis % len(shape) for axis in axes} if shape else ()
-    kept = tuple([1 if i in axes else n for i, n in enumerate(shape)])
-    return record(y, (x,), (lambda g: broadcast_to(reshape(g, kept), shape),))
+    shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    before = x.array.shape
+    return record_view(x.array.reshape(shape), x, lambda g: reshape(g, before))
 
 
 def broadcast_to(input, *shape):
@@ -327,12 +323,16 @@ def broadcast_to(input, *shape):
     return record_view(np.broadcast_to(x.array, shape), x, lambda g: g)
 
 
-def reshape(input, *shape):
-    """The same elements, in the same order, in another shape."""
+def sum(input, dim=None, keepdim=False):
+    """$y = \\sum_i x_i$ over the axes `dim` (all if `None`): every $\\bar x_i = \\bar y$."""
     x = as_tensor(input)
-    shape = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-    before = x.array.shape
-    return record_view(x.array.reshape(shape), x, lambda g: reshape(g, before))
+    axes = axes_of(x, dim)
+    y = x.array.sum(axis=axes, keepdims=keepdim)
+    shape = x.array.shape
+    axes = range(len(shape)) if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    axes = {axis % len(shape) for axis in axes} if shape else ()
+    kept = tuple([1 if i in axes else n for i, n in enumerate(shape)])
+    return record(y, (x,), (lambda g: broadcast_to(reshape(g, kept), shape),))
 
 
 # %% [markdown]

@@ -215,7 +215,7 @@ def draw_valley() -> Figure:
 
 # %%
 NOISE = {"step": 0.2, "curvature": 1.0, "sigma": 1.0, "n_steps": 100}
-COORDINATES = 10_000
+COORDINATES = 5_000
 
 
 def loss_at_constant_step(
@@ -390,7 +390,7 @@ def draw_reddi() -> Figure:
 # with a larger $\varepsilon$. The noise of minibatches does it for free.
 
 # %%
-SADDLE = {"curvature": 0.1, "step": 0.5, "radius": 0.05, "n_starts": 2000}
+SADDLE = {"curvature": 0.1, "step": 0.5, "radius": 0.05, "n_starts": 1000}
 
 
 def saddle_gradient(points: np.ndarray, curvature: float) -> np.ndarray:
@@ -508,7 +508,7 @@ FAILURE_MODES = (
             relation="≈",
             tolerance=0.04,
             relative=True,
-            reason="exact in expectation; 10,000 coordinates leave 1.4 % of sampling error a replicate",
+            reason="exact in expectation; 5,000 coordinates leave 2 % of sampling error a replicate",
             parameters=NOISE,
         ),
         remedy=Claim(
@@ -519,7 +519,7 @@ FAILURE_MODES = (
             relation="≈",
             tolerance=0.04,
             relative=True,
-            reason="exact in expectation; 10,000 coordinates leave 1.4 % of sampling error a replicate",
+            reason="exact in expectation; 5,000 coordinates leave 2 % of sampling error a replicate",
             parameters=NOISE,
         ),
         figure=draw_noise_floor,
@@ -561,7 +561,7 @@ FAILURE_MODES = (
             predicted=predicted_wait,
             relation="≈",
             tolerance=1.5,
-            reason="the quartic term costs less than half a step, 20 × 2,000 starts leave half a step",
+            reason="the quartic term costs less than half a step, 20 × 1,000 starts leave less than one",
             parameters={"offset": 1e-12, **SADDLE},
         ),
         remedy=Claim(
@@ -571,7 +571,7 @@ FAILURE_MODES = (
             predicted=predicted_wait,
             relation="≈",
             tolerance=1.5,
-            reason="the quartic term costs less than half a step, 20 × 2,000 starts leave half a step",
+            reason="the quartic term costs less than half a step, 20 × 1,000 starts leave less than one",
             parameters={"offset": 1e-3, **SADDLE},
         ),
         figure=draw_saddle,

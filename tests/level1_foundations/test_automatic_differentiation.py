@@ -98,6 +98,163 @@ def assert_as_torch(formula, inputs, twice=True):
         assert_close(ours, theirs, f"second derivative, input {i}")
 
 
+# --- one function at a time
+
+
+def leaf(data):
+    return ad.Tensor(np.array(data), requires_grad=True)
+
+
+def send_back(y, g):
+    """What the rules of `y` make of the gradient `g`, one array for each input."""
+    with ad.no_grad():
+        saved = y.grad_fn.saved
+        return [rule(ad.Tensor(np.array(g)), *saved).array for rule in y.grad_fn.rules]
+
+
+def test_add_sends_its_gradient_to_both():
+    y = ad.add(leaf([1.0, 2.0]), leaf([10.0, 20.0]))
+    np.testing.assert_array_equal(y.array, [11, 22])
+    np.testing.assert_array_equal(send_back(y, [3.0, 4.0]), [[3, 4], [3, 4]])
+
+
+def test_multiply_sends_the_other_factor_times_its_gradient():
+    y = ad.multiply(leaf([1.0, 2.0]), leaf([10.0, 20.0]))
+    np.testing.assert_array_equal(y.array, [10, 40])
+    np.testing.assert_array_equal(send_back(y, [3.0, 4.0]), [[30, 80], [3, 8]])
+
+
+def test_multiply_keeps_only_what_a_rule_needs():
+    constant = ad.Tensor(np.ones(2))
+    assert ad.multiply(leaf([1.0, 2.0]), constant).grad_fn.saved == (None, constant)
+    assert ad.multiply(constant, constant).grad_fn is None
+
+
+@pytest.mark.parametrize(("function", "value", "slope"), [
+    (lambda x: ad.exp(x), np.exp, np.exp),
+    (lambda x: ad.tanh(x), np.tanh, lambda x: 1 / np.cosh(x) ** 2),
+    (lambda x: ad.relu(x), lambda x: np.maximum(x, 0), lambda x: (x > 0) * 1.0),
+], ids=["exp", "tanh", "relu"])  # fmt: skip
+def test_elementwise_functions_send_their_slope_times_the_gradient(function, value, slope):
+    x, g = np.array([-1.5, 0.0, 0.5]), np.array([1.0, 2.0, -3.0])
+    y = function(leaf(x))
+    np.testing.assert_allclose(y.array, value(x))
+    np.testing.assert_allclose(send_back(y, g)[0], slope(x) * g, atol=1e-15)
+
+
+def test_reshape_is_undone_by_its_rule():
+    y = ad.reshape(leaf(np.arange(6.0)), 2, -1)
+    assert y.shape == (2, 3)
+    np.testing.assert_array_equal(send_back(y, [[0.0, 1, 2], [3, 4, 5]])[0], np.arange(6))
+
+
+def test_broadcast_to_leaves_the_sum_to_the_walk():
+    y = ad.broadcast_to(leaf([[1.0], [2.0]]), 2, 3)
+    np.testing.assert_array_equal(y.array, [[1, 1, 1], [2, 2, 2]])
+    assert ad.broadcast_to(leaf([[1.0], [2.0]]), (4, -1, 3)).shape == (4, 2, 3)
+    np.testing.assert_array_equal(send_back(y, np.ones((2, 3)))[0], np.ones((2, 3)))
+
+
+def test_sum_sends_a_copy_to_every_term():
+    x = leaf(np.arange(6.0).reshape(2, 3))
+    assert ad.sum(x).array == 15
+    np.testing.assert_array_equal(send_back(ad.sum(x), 2.0)[0], np.full((2, 3), 2))
+    np.testing.assert_array_equal(send_back(ad.sum(x, 0), [1.0, 2, 3])[0], [[1, 2, 3], [1, 2, 3]])
+    assert ad.sum(x, (0, 1), keepdim=True).shape == (1, 1)
+
+
+def test_matmul_multiplies_by_the_other_transposed():
+    a, b, g = arrays((2, 3), (3, 4), (2, 4))
+    y = ad.matmul(leaf(a), leaf(b))
+    np.testing.assert_allclose(y.array, a @ b)
+    by_a, by_b = send_back(y, g)
+    np.testing.assert_allclose(by_a, g @ b.T)
+    np.testing.assert_allclose(by_b, a.T @ g)
+
+
+def test_unbroadcast_sums_over_what_was_repeated():
+    g = ad.tensor(np.arange(24.0).reshape(2, 3, 4))
+    np.testing.assert_array_equal(ad.unbroadcast(g, (3, 1)).array, g.array.sum((0, 2))[:, None])
+    np.testing.assert_array_equal(ad.unbroadcast(g, ()).array, g.array.sum())
+    assert ad.unbroadcast(g, (2, 3, 4)).shape == (2, 3, 4)
+
+
+def doubled(x):
+    """An operation made by hand: y = 2 x, which saves x."""
+    return ad.record(2 * x.array, (x,), (lambda g, x: ad.Tensor(2 * g.array),), (x,))
+
+
+def test_the_seed_is_one_for_a_number_and_must_be_given_otherwise():
+    x = leaf([1.0, 1.0, 1.0])
+    assert ad.seed_gradient(leaf(3.0)).array == 1.0
+    np.testing.assert_array_equal(ad.seed_gradient(x, [1, 2, 3]).array, [1, 2, 3])
+    assert ad.seed_gradient(x, [1, 2, 3]).dtype == np.float64
+    with pytest.raises(RuntimeError, match="implicitly created only for scalar outputs"):
+        ad.seed_gradient(x)
+    with pytest.raises(
+        RuntimeError, match=r"gradient has a shape of \(2,\) and output has a shape of \(3,\)"
+    ):
+        ad.seed_gradient(x, np.ones(2))
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        ad.seed_gradient(ad.Tensor(np.array(1.0)))
+
+
+def test_unpack_hands_out_what_was_saved_unless_it_was_freed_or_changed():
+    x = leaf([1.0, 2.0])
+    node = doubled(x).grad_fn
+    assert ad.unpack(node, create_graph=False)[0] is x
+    with ad.no_grad():
+        x += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        ad.unpack(node, create_graph=False)
+    node.rules = None
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        ad.unpack(node, create_graph=False)
+
+
+def test_a_saved_result_gets_its_history_back_only_for_a_recorded_walk():
+    y = ad.record(np.ones(2), (leaf([0.0, 0.0]),), (lambda g, y: g,), saves_output=True)
+    assert ad.unpack(y.grad_fn, create_graph=True)[-1].grad_fn is y.grad_fn
+    assert ad.unpack(y.grad_fn, create_graph=False)[-1].grad_fn is None
+
+
+def test_add_gradient_adds_and_changes_no_buffer_that_is_not_its_own():
+    x, g = leaf([0.0, 0.0]), ad.Tensor(np.array([1.0, 2.0]))
+    pending, owned = {}, set()
+    with ad.no_grad():
+        ad.add_gradient(pending, owned, x, g, g)
+        assert pending[x] is g and not owned
+        for times in (2, 3):
+            ad.add_gradient(pending, owned, x, g, g)
+            np.testing.assert_array_equal(pending[x].array, [times, 2 * times])
+    np.testing.assert_array_equal(g.array, [1, 2])
+    assert owned == {x}
+
+
+def test_the_walk_returns_the_gradient_of_every_leaf():
+    a, b = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    y = ad.record(a.array + b.array, (doubled(doubled(a)), b), (lambda g: g, lambda g: g))
+    found, _ = ad.walk(y, ad.Tensor(np.ones(2)))
+    np.testing.assert_array_equal(found[a].array, [4, 4])
+    np.testing.assert_array_equal(found[b].array, [1, 1])
+
+
+def test_leading_to_finds_the_nodes_on_the_way():
+    a, b = leaf([1.0]), leaf([2.0])
+    on_the_way, aside = doubled(a), doubled(b)
+    y = ad.record(np.ones(1), (on_the_way, aside), (lambda g: g, lambda g: g))
+    assert ad.leading_to(y.grad_fn, {a}) == {a, on_the_way.grad_fn, y.grad_fn}
+
+
+def test_backward_fills_grad_and_accumulate_adds_to_it():
+    x = leaf([1.0, 2.0])
+    ad.accumulate(x, ad.Tensor(np.array([5.0, 5.0])), owned=False, create_graph=False)
+    doubled(x).backward(np.array([1.0, 10.0]))
+    np.testing.assert_array_equal(x.grad.array, [7, 25])
+
+
+# --- every operation against torch
+
 TIES = np.array([[1.0, 2.0, 2.0], [0.0, 0.0, -1.0], [3.0, 3.0, 3.0]])
 WITH_ZEROS = np.array([[0.0, 2.0, -3.0], [0.0, 0.0, 1.0], [1.5, 2.0, -1.0]])
 ROWS, REPEATED = np.array([2, 0, 2, 2]), np.array([[0, 1, 0], [2, 2, 2]])
@@ -493,13 +650,6 @@ def test_embedding():
 # --- the walk
 
 
-def test_unbroadcast_sums_over_what_was_repeated():
-    g = ad.tensor(np.arange(24.0).reshape(2, 3, 4))
-    np.testing.assert_array_equal(ad.unbroadcast(g, (3, 1)).numpy(), g.numpy().sum((0, 2))[:, None])
-    np.testing.assert_array_equal(ad.unbroadcast(g, ()).numpy(), g.numpy().sum())
-    assert ad.unbroadcast(g, (2, 3, 4)).shape == (2, 3, 4)
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_broadcasting_sends_back_the_sum_over_its_copies(data):
@@ -520,19 +670,6 @@ def test_broadcasting_sends_back_the_sum_over_its_copies(data):
             tuple(i for i, n in enumerate(x.shape) if n == 1 and summed.shape[i] != 1), keepdims=True
         )
         np.testing.assert_allclose(x.grad.numpy(), summed, atol=1e-12)
-
-
-def test_the_seed_is_one_for_a_number_and_must_be_given_otherwise():
-    x = ad.tensor(np.ones(3), requires_grad=True)
-    assert ad.seed_gradient(x.sum()).item() == 1.0
-    with pytest.raises(RuntimeError, match="implicitly created only for scalar outputs"):
-        (x * 1).backward()
-    with pytest.raises(
-        RuntimeError, match=r"gradient has a shape of \(2,\) and output has a shape of \(3,\)"
-    ):
-        (x * 1).backward(np.ones(2))
-    with pytest.raises(RuntimeError, match="does not require grad"):
-        ad.tensor(1.0).backward()
 
 
 def test_gradients_of_several_uses_add_up():
@@ -577,6 +714,14 @@ def test_gradients_never_share_memory():
     (a + b.reshape(3)).backward(seed)
     np.testing.assert_array_equal(b.grad.numpy(), 2)
     np.testing.assert_array_equal(seed, 1)
+
+
+def test_backward_says_what_is_wrong_with_its_seed():
+    x = ad.tensor(np.ones(3), requires_grad=True)
+    with pytest.raises(RuntimeError, match="implicitly created only for scalar outputs"):
+        (x * 1).backward()
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        ad.tensor(1.0).backward()
 
 
 def test_a_walk_of_parts_leaves_other_gradients_alone():
