@@ -85,6 +85,8 @@ def write(evidence: dict[str, Evidence]) -> list[Path]:
             note.write_text(fresh, encoding="utf-8")
             written.append(note)
     for topic, found in evidence.items():
+        example = catalogue.get(topic).load().example
+        written.append(figures.save(example(), FIGURES / f"{topic}.png", dpi=100))
         for outcome in found.outcomes:
             mode = outcome.failure_mode
             written.append(figures.save(mode.figure(), FIGURES / f"{topic}_{mode.name}.png", dpi=100))

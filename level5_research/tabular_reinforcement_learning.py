@@ -171,6 +171,7 @@ __all__ = [
     "Plan",
     "TabularEnvironment",
     "bellman_backup",
+    "decaying_step_size",
     "double_q_learning",
     "double_q_learning_target",
     "epsilon_greedy",

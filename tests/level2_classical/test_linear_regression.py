@@ -273,6 +273,17 @@ def test_longley_has_nine_digits_and_more():
     assert model.residual_variance_ == pytest.approx(92936.0061673238, rel=1e-12)
 
 
+def test_robust_errors_on_longley_keep_their_digits_too():
+    longley = load_longley()
+    # from the same formula with 40 decimal digits (mpmath); statsmodels' pseudo-inverse of [1, X] keeps eight or nine
+    exact = [
+        1799477.230661815, 91.11938660113931, 0.05562398838839349, 0.8221335020165787,
+        0.2987892575905412, 0.3249058211360162, 922.8078417154034,
+    ]  # fmt: skip
+    model = LinearRegression(cov_type="HC3").fit(longley.X, longley.y)
+    np.testing.assert_allclose(model.standard_errors_, exact, rtol=1e-12)
+
+
 def test_a_large_mean_costs_no_digits():
     X, Y, _ = small_problem()
     near, far = LinearRegression().fit(X, Y), LinearRegression().fit(np.round(X, 6) + 1e8, Y)

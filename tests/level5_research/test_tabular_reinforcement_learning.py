@@ -271,6 +271,11 @@ def test_a_constant_step_size_weighs_the_past_geometrically():
     assert learnt.q[0, 0] == pytest.approx(1 + 8 * 0.75**3)
 
 
+def test_the_decaying_step_size():
+    assert rl.decaying_step_size(1) == 1.0  # the start is forgotten at once
+    assert rl.decaying_step_size(32) == pytest.approx(1 / 8)
+
+
 def test_optimism_tries_every_action():
     P = [[[(1.0, 0, float(a == 6), True)] for a in range(8)]]
     env = rl.TabularEnvironment(P, [1.0])
