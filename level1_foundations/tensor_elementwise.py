@@ -238,7 +238,7 @@ def gelu_rule(g, x, phi):
     if mode.enabled:  # a second derivative is wanted: Phi must be a function of x again
         density = (x * x * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
         return g * (normal_cdf(x) + x * density)
-    slope = np.multiply(x.array, x.array)
+    slope = np.multiply(x.array, x.array, out=np.empty_like(x.array))
     slope *= -0.5
     np.exp(slope, out=slope)
     slope *= x.array

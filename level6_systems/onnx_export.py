@@ -549,8 +549,7 @@ def _einsum(step: Step) -> str:
 
 @_emits("index")
 def _index(step: Step) -> str:
-    """Integers, slices, None and ...: slices first, then a reshape drops and adds axes. Or one tensor of
-    integers."""
+    """One tensor of integers; or integers, slices, None and ...: a slice, then a reshape to drop or add axes."""
     value, key = step["input"], step.raw("key")
     if isinstance(key, Tensor) and key.dtype.kind in "iu":
         return step.graph.node("Gather", value, step.graph.value(key), axis=0)

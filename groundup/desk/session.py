@@ -28,6 +28,7 @@ from groundup.desk.substitute import PLAN_VARIABLE
 
 SLOW_FIXTURES = {"agreements", "verdicts", "evidence"}
 CLIP = 400  # characters of one value in a report
+CASES = 2  # of a parametrized test that the proof runs
 TRIES = 4  # tests that may overlook a blank function before the proof gives up
 
 
@@ -253,20 +254,37 @@ def _fixture_name(fixturedef: Any) -> str:
 
 
 def prove(desk: Session, session: pytest.Session) -> None:
-    """Run all tests, then each function's fastest test with the function blank, until one of them notices."""
+    """Run the tests, then for each function its fastest test with that function blank, until one notices.
+
+    Of a parametrized test two cases run, and more of them only while some function was called by none.
+    """
     if not session.items:
         return
     after = duplicate(session.items[0])  # stands for "more of this module follows"
-    for item, following in zip(session.items, [*session.items[1:], after], strict=True):
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+    seen: dict[str, int] = {}
+    first, rest = [], []
+    for item in session.items:
+        name = getattr(item, "originalname", None) or item.name
+        seen[name] = seen.get(name, 0) + 1
+        (first if seen[name] <= CASES else rest).append(item)
+
+    def run(item: pytest.Item) -> None:
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+
+    for item in first:
+        run(item)
+    for item in rest:
+        if set(desk.plan["functions"]) <= set().union(*(ran.calls for ran in desk.ran)):
+            break
+        run(item)
     for name in desk.plan["functions"]:
-        asking = sorted((run for run in desk.ran if name in run.calls), key=lambda run: run.seconds)
-        for run in asking[:TRIES]:
-            for function in run.filled:
-                caches(run.item)[function].cache_clear()
-            again = duplicate(run.item)
+        asking = sorted((ran for ran in desk.ran if name in ran.calls), key=lambda ran: ran.seconds)
+        for ran in asking[:TRIES]:
+            for function in ran.filled:
+                caches(ran.item)[function].cache_clear()
+            again = duplicate(ran.item)
             desk.recorder.blank, desk.noticed = name, False
-            again.config.hook.pytest_runtest_protocol(item=again, nextitem=after)
+            run(again)
             desk.recorder.blank = None
             desk.tell("blank", function=name, test=identify(again), noticed=desk.noticed)
             if desk.noticed:

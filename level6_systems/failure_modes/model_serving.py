@@ -268,8 +268,7 @@ def figure_waiting() -> Any:
 def timely_share(
     rng: np.random.Generator, load: float, timeout: float, n: int, replicates: int, capacity: int = 0
 ) -> float:
-    """Share of the first `n` requests that start within `timeout` service times of arriving; `capacity` 0:
-    no bound."""
+    """Share of the first `n` requests that start within `timeout` service times; `capacity` 0: no bound."""
     service = np.ones((replicates, n))
     interarrival = rng.standard_exponential((replicates, n)) / load
     if capacity:

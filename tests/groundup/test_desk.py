@@ -1,0 +1,642 @@
+"""The practice desk, on a topic of three functions: substitution, checks, bounds, honesty, progress, commands."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from groundup import catalogue
+from groundup.catalogue import ROOT, Level, Topic
+from groundup.desk import checking, commands, cutter, exercises, honesty, progress, runner, solution
+from groundup.desk.runner import DeskError
+from groundup.desk.substitute import environment
+
+SOURCE = '''
+"""A topic of three functions."""
+import math
+
+
+def double(x):
+    """Twice x."""
+    # 2 x
+    return 2 * x
+
+
+def quadruple(x):
+    """Four times x."""
+    if x is None:
+        raise ValueError("x must be a number")
+    return double(double(x))
+
+
+class Counter:
+    """Counts in doubles."""
+
+    def __init__(self, start=0):
+        self.start = start
+
+    def add(self, x):
+        """Adds twice x and tells the sum."""
+        self.start += double(x)
+        return self.start
+
+
+def validate():
+    """Against the reference."""
+    from math import fsum
+    return [quadruple(i) - 4 * i for i in range(3)]
+
+
+def other(x):  # practice: keep
+    return math.floor(x)
+'''
+
+TESTS = """
+import numpy as np
+import pytest
+from tinylevel import tiny
+
+@pytest.fixture(scope="module")
+def agreements():
+    return tiny.validate()
+
+@pytest.fixture(scope="module")
+def counter():
+    return tiny.Counter(10)
+
+def test_double_of_three():
+    x = 3
+    assert tiny.double(x) == 6
+
+def test_double_of_an_array():
+    np.testing.assert_allclose(tiny.double(np.arange(3.0)), [0, 2, 4])
+
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="must be a number"):
+        tiny.quadruple(None)
+
+def test_quadruple():
+    assert tiny.quadruple(3) == 12, "four times three"
+
+def test_counter(counter):
+    assert counter.add(2) == 14
+
+def test_other():
+    assert tiny.other(1.5) == 1
+
+def test_agrees(agreements):
+    assert agreements == [0, 0, 0]
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class TinyTopic(Topic):
+    """A topic that lives in a folder of its own."""
+
+    folder: object = None
+
+    @property
+    def path(self):
+        return self.folder / "tinylevel" / "tiny.py"
+
+    @property
+    def test_path(self):
+        return self.folder / "tests" / "test_tiny.py"
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """The tiny topic, with practice folder, data folder and catalogue of its own."""
+    (tmp_path / "tinylevel").mkdir()
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tinylevel" / "__init__.py").touch()
+    (tmp_path / "tinylevel" / "tiny.py").write_text(SOURCE)
+    (tmp_path / "tests" / "test_tiny.py").write_text(TESTS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("GROUNDUP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GROUNDUP_PRACTICE", str(tmp_path / "practice"))
+    (tmp_path / "practice").mkdir()
+    topic = TinyTopic(
+        "tiny", "A tiny topic", "Doubles.", 1, "tinylevel", "level1", (), ("scipy",), 1.0, tmp_path
+    )
+    after = dataclasses.replace(topic, name="after", needs=("tiny",))
+    found = {"tiny": topic, "after": after}
+    monkeypatch.setattr(catalogue, "topics", lambda: found)
+    monkeypatch.setattr(catalogue, "levels", lambda: (Level(1, "tinylevel", "Tiny", "?", (topic, after)),))
+    return topic
+
+
+@pytest.fixture
+def known(desk, monkeypatch):
+    """The tiny topic's exercises as recorded, so that a check need not record them again."""
+    found = exercises.Exercises(
+        functions=["double", "quadruple", "Counter.add"],
+        tests=[
+            "test_double_of_three",
+            "test_double_of_an_array",
+            "test_bad_input_is_named",
+            "test_quadruple",
+            "test_counter",
+            "test_other",
+        ],
+        calls={
+            "test_double_of_three": ["double"],
+            "test_double_of_an_array": ["double"],
+            "test_bad_input_is_named": ["quadruple"],
+            "test_quadruple": ["double", "quadruple"],
+            "test_counter": ["Counter.add", "double"],
+            "test_other": [],
+        },
+        seconds={},
+        raising=["test_bad_input_is_named"],
+        failing=[],
+        imported=[],
+    )
+    monkeypatch.setattr(checking, "exercises_of", lambda topic, on_event=None: found)
+    return found
+
+
+@pytest.fixture
+def answer(desk):
+    """Function that writes an answer: the real source with some parts replaced; returns its path."""
+
+    def write(*replacements, blank=(), source=SOURCE):
+        for old, new in replacements:
+            assert old in source
+            source = source.replace(old, new)
+        path = exercises.practice_file(desk)
+        path.write_text(cutter.stub(source, set(blank)) if blank else source)
+        return path
+
+    return write
+
+
+def states(report):
+    return {function.name: function.status for function in report.functions}
+
+
+# Which test asks which function.
+
+
+def test_the_recording_knows_which_test_asks_which_function(desk, known):
+    found, _ = exercises.record(desk)
+    assert found.functions == known.functions and found.tests == known.tests
+    assert found.calls == known.calls and found.raising == known.raising
+    assert found.failing == [] and found.imported == [] and found.untested() == []
+
+
+def test_the_recording_is_kept_until_source_or_tests_change(desk, monkeypatch):
+    count = []
+    record = exercises.record
+    monkeypatch.setattr(exercises, "record", lambda *a, **k: count.append(1) or record(*a, **k))
+    first = exercises.exercises_of(desk)
+    assert exercises.exercises_of(desk) == first and len(count) == 1
+    desk.test_path.write_text(TESTS + "\ndef test_more():\n    assert tiny.double(0) == 0\n")
+    assert "test_more" in exercises.exercises_of(desk).calls and len(count) == 2
+
+
+def test_tests_are_asked_by_the_last_function_that_they_need(known):
+    assert known.order() == [
+        "test_double_of_three",
+        "test_double_of_an_array",
+        "test_bad_input_is_named",
+        "test_quadruple",
+        "test_counter",
+        "test_other",
+    ]
+
+
+def test_a_function_that_no_test_calls_is_reported(desk):
+    desk.test_path.write_text(TESTS.replace("counter.add(2)", "14"))
+    found, _ = exercises.record(desk)
+    assert found.untested() == ["Counter.add"]
+
+
+# Checks.
+
+
+def test_the_real_source_passes(desk, known, answer):
+    report = checking.check(desk, answer())
+    assert report.passes and report.next is None and not report.failures
+    assert set(states(report).values()) == {"right"}
+    assert report.tests == {"passed": 7, "failed": 0, "skipped": 0, "not_run": 0, "left_out": 0}
+
+
+def test_the_untouched_stub_fails_because_it_is_unsolved(desk, known, answer):
+    report = checking.check(desk, answer(blank=known.functions))
+    assert not report.passes and report.problem is None
+    assert report.failures[0]["kind"] == "NotImplementedError" and report.failures[0]["unwritten"] == "double"
+    assert report.next == "double" and set(states(report).values()) == {"blank"}
+
+
+def test_after_the_first_function_the_learner_hears_that_it_is_right(desk, known, answer):
+    report = checking.check(desk, answer(blank=["quadruple", "Counter.add"]))
+    assert states(report) == {"double": "right", "quadruple": "blank", "Counter.add": "blank"}
+    assert report.next == "quadruple"
+    assert report.tests["passed"] == 2 and report.tests["not_run"] == 4, "it must end at the first one"
+
+
+@pytest.mark.parametrize("blank", ["double", "quadruple", "Counter.add"])
+def test_each_function_alone_left_blank_fails(desk, known, answer, blank):
+    report = checking.check(desk, answer(blank=[blank]), slow=False)
+    assert not report.passes and report.next == blank
+
+
+def test_what_was_called_what_came_and_what_was_expected(desk, known, answer):
+    report = checking.check(desk, answer(("return 2 * x", "print('x is', x)\n    return 3 * x")))
+    (failure,) = report.failures
+    assert report.next == "double" and states(report)["double"] == "mend"
+    assert failure["called"] == "assert tiny.double(x) == 6"
+    assert failure["values"] == {"x": "3"}
+    assert (failure["came"], failure["expected"]) == ("9", "6")
+    assert failure["printed"].strip() == "x is 3"
+    assert "test_tiny.py" in failure["traceback"]
+
+
+def test_arrays_are_told_apart(desk, known, answer):
+    report = checking.check(desk, answer(("return 2 * x", "return 2 * x if isinstance(x, int) else x")))
+    (failure,) = report.failures
+    assert "0., 1., 2." in failure["came"] and "0, 2, 4" in failure["expected"]
+
+
+def test_an_error_in_the_answer_names_its_line(desk, known, answer):
+    report = checking.check(desk, answer(("return double(double(x))", "return double(x) + missing")))
+    (failure,) = report.failures
+    assert failure["came"].startswith("NameError: name 'missing'")
+    assert failure["source"] == "return double(x) + missing"
+    assert failure["inside"][-1]["function"] == "quadruple" and report.next == "quadruple"
+
+
+def test_only_its_errors_right_is_not_right(desk, known, answer):
+    broken = answer(("return double(double(x))", "raise ValueError('x must be a number')"))
+    report = checking.check(desk, broken)
+    assert states(report)["quadruple"] == "mend"
+    missing = answer(('raise ValueError("x must be a number")', "x = 0"))
+    (failure,) = checking.check(desk, missing).failures
+    assert (failure["came"], failure["expected"]) == ("no error", "ValueError")
+
+
+def test_all_runs_everything_and_judges_each_function(desk, known, answer):
+    wrong = answer(("double(double(x))", "double(x)"), ("self.start += double(x)", "self.start -= double(x)"))
+    report = checking.check(desk, wrong, everything=True)
+    assert states(report) == {"double": "right", "quadruple": "mend", "Counter.add": "mend"}
+    assert [failure["function"] for failure in report.failures][:2] == ["quadruple", "Counter.add"]
+    assert report.tests["not_run"] == 0
+
+
+def test_the_whole_can_fail_where_every_function_is_right(desk, known, answer):
+    report = checking.check(desk, answer(("quadruple(i) - 4 * i", "quadruple(i) - 5 * i")))
+    assert set(states(report).values()) == {"right"} and not report.passes
+    assert report.failures[0]["function"] is None
+
+
+def test_the_module_is_substituted_before_anything_imports_it(desk, known, answer):
+    (desk.folder / "tinylevel" / "user.py").write_text("from tinylevel.tiny import Counter\n")
+    desk.test_path.write_text("from tinylevel.user import Counter\n" + TESTS)
+    report = checking.check(desk, answer(("self.start += double(x)", "self.start = 'mine'")))
+    assert report.next == "Counter.add" and report.failures[0]["came"] == "'mine'"
+
+
+def test_a_saved_change_counts_at_once(desk, known, answer):
+    """Two saves of one size within a second: Python alone would take the first one's compiled form."""
+    assert checking.check(desk, answer(), slow=False).right == 3
+    assert checking.check(desk, answer(("return 2 * x", "return 3 * x")), slow=False).right == 0
+
+
+# Answers that cannot be run.
+
+
+def test_an_endless_loop_is_ended_and_named(desk, known, answer):
+    loop = answer(("return double(double(x))", "while x:\n        double(1)\n    return x"))
+    started = time.monotonic()
+    report = checking.check(desk, loop, bound=1.0)
+    assert time.monotonic() - started < 20
+    (failure,) = report.failures
+    assert failure["outcome"] == "endless" and failure["test"] == "test_quadruple"
+    assert report.next == "quadruple" and states(report)["double"] == "right"
+    assert {place["function"] for place in failure["inside"]} <= {"quadruple", "double"}
+
+
+def test_all_goes_on_behind_an_endless_loop(desk, known, answer):
+    report = checking.check(
+        desk, answer(("return 4", "return 4"), ("return double(double(x))", "while True: pass"), source=SOURCE + "\n# return 4\n"),
+        bound=1.0, everything=True, slow=False,
+    )  # fmt: skip
+    assert states(report) == {"double": "right", "quadruple": "mend", "Counter.add": "right"}
+
+
+def test_a_loop_that_catches_everything_is_ended_too(desk, known, answer):
+    stubborn = (
+        "while True:\n        try:\n            x += 1\n        except BaseException:\n            pass"
+    )
+    report = checking.check(desk, answer(("return 2 * x", stubborn)), bound=1.0)
+    assert report.failures[0]["inside"][0]["function"] == "double" and report.next == "double"
+
+
+def test_an_endless_import_is_ended(desk, known, answer, monkeypatch):
+    monkeypatch.setattr(runner, "IMPORT_BOUND", 1.5)
+    report = checking.check(desk, answer(source=SOURCE + "\nwhile True:\n    pass\n"))
+    assert "does not end" in report.problem and not report.passes
+
+
+def test_a_crash_is_told(desk, known, answer):
+    report = checking.check(desk, answer(("return 2 * x", "import os; os._exit(3)")))
+    assert report.failures[0]["kind"] == "Crash" and report.next == "double"
+
+
+def test_a_syntax_error_names_its_line(desk, known, answer):
+    report = checking.check(desk, answer(("return 2 * x", "return 2 *")))
+    assert report.problem.startswith("line 9: invalid syntax") and not report.passes
+
+
+def test_an_import_that_fails_is_told_with_its_line(desk, known, answer):
+    report = checking.check(desk, answer(("import math\n", "import math, no_such_module\n")))
+    assert report.problem.startswith("line 3: the file cannot be imported: ModuleNotFoundError")
+
+
+def test_a_missing_function_is_told(desk, known, answer):
+    report = checking.check(desk, answer(("def quadruple(x)", "def fourfold(x)")))
+    assert states(report)["quadruple"] == "missing" and report.next == "quadruple" and not report.passes
+
+
+def test_a_missing_file_names_the_command(desk):
+    with pytest.raises(DeskError, match="'groundup practice tiny' writes it"):
+        checking.check(desk, exercises.practice_file(desk))
+
+
+# Honesty.
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("from tinylevel.tiny import double as real", "in double: tinylevel.tiny is the real implementation"),
+        ("from tinylevel import tiny", "tinylevel.tiny is the real implementation"),
+        ("import tinylevel.tiny as t", "is the real implementation"),
+        ("from . import tiny", "is the real implementation"),
+        ("import importlib; importlib.import_module('tinylevel.tiny')", "is the real implementation"),
+        ("import importlib; importlib.import_module('tiny' + 'level')", "a name that is computed"),
+        ("from importlib import import_module as get; get('scipy.stats')", "scipy is a reference library"),
+        ("__import__('tinylevel.tiny')", "is the real implementation"),
+        ("import scipy.stats", "scipy is a reference library; its place is in validate"),
+        ("from sklearn import cluster", "sklearn is a reference library"),
+        ("import runpy; runpy.run_path('x')", r"run_path\(\) runs code"),
+        ("exec(open('tinylevel/tiny.py').read())", r"exec\(\) runs code"),
+        ("open('../tinylevel/tiny.py')", "names the real implementation"),
+    ],
+)
+def test_what_does_not_count_is_told(desk, answer, statement, message):
+    report = checking.check(desk, answer(("    return 2 * x", f"    {statement}\n    return 2 * x")))
+    assert not report.passes and "does not count" in report.problem
+    assert any(
+        pytest.importorskip("re").search(message, finding["message"]) for finding in report.findings
+    ), report.findings
+    assert report.findings[0]["line"] == 9
+
+
+def test_at_the_top_of_the_file_it_does_not_count_either(desk, answer):
+    report = checking.check(desk, answer(("import math\n", "import math\nimport scipy\n")))
+    assert "at the top of the file" in report.findings[0]["message"]
+
+
+def test_references_in_validate_and_where_the_real_one_uses_them_count(desk):
+    original = SOURCE.replace("return math.floor(x)", "import onnx\n    return onnx")
+    in_validate = original.replace("from math import fsum", "import scipy.stats, sklearn")
+    assert honesty.findings(desk, in_validate, original) == []
+    elsewhere = original.replace("return 2 * x", "import onnx\n    return 2 * x")
+    assert [finding.function for finding in honesty.findings(desk, elsewhere, original)] == ["double"]
+
+
+def test_harmless_names_count(desk):
+    source = SOURCE.replace(
+        "return 2 * x", 'import re; re.compile("x"); self = x; """See tiny.py"""\n    return 2 * x'
+    )
+    assert honesty.findings(desk, source, SOURCE) == []
+
+
+@pytest.mark.parametrize("topic", catalogue.topics().values(), ids=lambda topic: topic.name)
+def test_the_real_sources_are_honest(topic):
+    source = topic.path.read_text()
+    assert honesty.findings(topic, source, source) == []
+    assert honesty.findings(topic, cutter.stub(source), source) == []
+
+
+# Substitution, on a real topic.
+
+
+def test_failure_modes_and_type_checks_meet_the_substituted_module(tmp_path):
+    real = catalogue.get("k_means").path.read_text()
+    mine = tmp_path / "k_means.py"
+    mine.write_text(real + "\nMINE = True\n")
+    code = """
+        import sys
+        from jaxtyping import install_import_hook
+        install_import_hook(["level2_classical"], "beartype.beartype")
+        from level2_classical.failure_modes import k_means as failures
+        from level2_classical import k_means
+        import numpy as np
+        assert k_means.MINE and failures.KMeans is k_means.KMeans
+        try:
+            k_means.scores(np.ones(3), np.ones((2, 3)))
+        except Exception as error:
+            assert type(error).__name__ == "TypeCheckError", error
+        else:
+            raise AssertionError("the shapes were not checked")
+        print(k_means.__file__)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd=tmp_path,
+        env=environment({"level2_classical.k_means": str(mine)}, ROOT), timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(mine)
+
+
+def test_another_sitecustomize_still_runs(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("import builtins\nbuiltins.other_was_here = True\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", "print(other_was_here)"], capture_output=True, text=True,
+        env=environment({"no.such": "thing.py"}, ROOT), timeout=60,
+    )  # fmt: skip
+    assert done.stdout.strip() == "True", done.stderr
+
+
+# Solutions.
+
+
+def test_solution_shows_function_by_function_what_differs(desk):
+    mine = SOURCE.replace("return 2 * x", "return x + x").replace(
+        "import math\n", "import math\nimport sys\n"
+    )
+    found = solution.differences(mine, SOURCE, "mine", "real")
+    assert [difference.name for difference in found] == ["double", solution.ELSEWHERE]
+    assert "-    return x + x" in found[0].lines and "+    return 2 * x" in found[0].lines
+    assert "@@ -7,4 +6,4 @@" in found[0].lines
+    assert "-import sys" in found[1].lines
+
+
+def test_solution_of_one_function(desk):
+    stub = cutter.stub(SOURCE)
+    (found,) = solution.differences(stub, SOURCE, "mine", "real", "add")
+    assert found.name == "Counter.add"
+    with pytest.raises(DeskError, match=r"did you mean double\?"):
+        solution.differences(stub, SOURCE, "mine", "real", "doubel")
+    assert solution.differences(SOURCE.replace("\n", "\r\n"), SOURCE, "mine", "real") == []
+
+
+# Progress.
+
+
+def attempt(topic, right, passes, answer_hash="a", next_function=None):
+    progress.remember(
+        topic, answer_hash=answer_hash, right=right, total=3, passes=passes, next_function=next_function
+    )
+
+
+def test_progress_keeps_attempts_and_passes(desk):
+    assert not progress.standings()["tiny"].started
+    attempt("tiny", 1, False, next_function="quadruple")
+    standing = progress.standings()["tiny"]
+    assert (standing.attempts, standing.passed, standing.functions_right) == (1, False, 1)
+    assert standing.next_function == "quadruple"
+    attempt("tiny", 3, True, "first pass")
+    attempt("tiny", 0, False, "broken again")
+    standing = progress.standings()["tiny"]
+    assert (standing.attempts, standing.passed, standing.answer_hash) == (3, True, "first pass")
+    assert (desk.folder / "home" / "progress.sqlite3").is_file()
+
+
+def test_next_follows_the_graph(desk):
+    assert [topic.name for topic in progress.following()] == ["tiny"]
+    attempt("tiny", 3, True)
+    assert [topic.name for topic in progress.following()] == ["after"]
+    attempt("after", 3, True)
+    assert progress.following() == []
+
+
+def test_a_spoilt_database_is_one_plain_line(desk):
+    progress.database().parent.mkdir(parents=True)
+    progress.database().write_text("this is not a database, but it is long enough to look like one" * 20)
+    with pytest.raises(DeskError, match=r"could not be read from .*progress\.sqlite3"):
+        progress.standings()
+
+
+# The commands.
+
+
+@pytest.fixture
+def command(desk, known):
+    """Function that runs one of the desk's commands in this process."""
+    app = typer.Typer()
+    commands.register(app)
+    return lambda *arguments: CliRunner().invoke(app, arguments)
+
+
+def test_practice_never_overwrites(command, desk, monkeypatch):
+    monkeypatch.setattr(exercises, "exercises_of", lambda *a: None)
+    done = command("practice", "tiny")
+    path = exercises.practice_file(desk)
+    assert done.exit_code == 0 and path.read_text() == cutter.stub(SOURCE)
+    assert "3 functions to write" in done.output and "double, in line 9" in done.output
+    path.write_text("my work")
+    again = command("practice", "tiny")
+    assert again.exit_code == 1 and path.read_text() == "my work"
+    assert "--fresh" in again.stderr and len(again.stderr.splitlines()) == 1
+    for number in (1, 2):
+        assert command("practice", "tiny", "--fresh").exit_code == 0
+        assert path.with_name(f"tiny.py.bak-{number}").is_file()
+    assert path.with_name("tiny.py.bak-1").read_text() == "my work"
+
+
+def test_a_learner_fails_mends_and_passes(command, answer):
+    wrong = command("check", "tiny") if answer(("return 2 * x", "return 3 * x")) else None
+    assert wrong.exit_code == 1 and "double is next to mend" in wrong.output
+    assert "Traceback" not in wrong.output and "test_tiny.py:" not in wrong.output
+    assert "test_tiny.py:" in command("check", "tiny", "-v").output
+    answer()
+    right = command("check", "tiny")
+    assert right.exit_code == 0 and "Passed." in right.output
+    shown = command("progress")
+    assert "1 of 2 topics passed" in shown.output
+    assert "Next: after" in command("next").output
+    standing = json.loads(command("progress", "--json").output)
+    assert standing[0]["passed"] and standing[0]["attempts"] == 3
+    assert json.loads(command("next", "--json").output)[0]["topic"] == "after"
+
+
+def test_check_as_json(command, answer, known):
+    answer(blank=["quadruple"])
+    done = command("check", "tiny", "--json")
+    found = json.loads(done.output)
+    assert done.exit_code == 1 and found["next"] == "quadruple" and not found["passes"]
+    assert [function["status"] for function in found["functions"]] == ["right", "blank", "written"]
+
+
+def test_cheating_is_told_by_the_command(command, answer):
+    answer(("    return 2 * x", "    import scipy\n    return 2 * x"))
+    done = command("check", "tiny")
+    assert done.exit_code == 1 and "does not count" in done.output and "line 9, in double" in done.output
+
+
+@pytest.mark.parametrize("name", ["practice", "check", "solution"])
+def test_an_unknown_topic_is_a_usage_error(command, name):
+    done = command(name, "tinny")
+    assert done.exit_code == 2 and done.stderr.strip().count("\n") == 0 and "did you mean tiny" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["check", "solution"])
+def test_nothing_practised_yet_is_a_usage_error(command, name):
+    done = command(name, "tiny")
+    assert done.exit_code == 2 and "'groundup practice tiny' writes it" in done.stderr
+
+
+def test_solution_is_shown(command, answer):
+    answer(blank=["double"])
+    done = command("solution", "tiny", "--function", "double")
+    assert done.exit_code == 0 and "+    return 2 * x" in done.output
+
+
+def test_watch_checks_again_on_save_until_it_passes(command, answer, monkeypatch):
+    path = answer(blank=["double"])
+    seen = []
+
+    def check_once(topic, path, *options):
+        seen.append(path.read_text() == SOURCE)
+        return 0 if seen[-1] else 1
+
+    def save():
+        while len(seen) < 1:
+            time.sleep(0.02)
+        while len(seen) < 2:
+            path.write_text(SOURCE)
+            time.sleep(0.3)
+
+    monkeypatch.setattr(commands, "_check_once", check_once)
+    saver = threading.Thread(target=save, daemon=True)
+    saver.start()
+    done = command("check", "tiny", "--watch")
+    assert done.exit_code == 0 and seen == [False, True]
+
+
+def test_watch_without_watchfiles_names_the_command(command, answer, monkeypatch):
+    answer()
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    done = command("check", "tiny", "--watch")
+    assert done.exit_code == 1 and "pip install watchfiles" in done.stderr
+
+
+def test_the_commands_import_nothing_heavy():
+    code = (
+        "import sys, groundup.desk.commands; "
+        "print(sorted({'rich', 'numpy', 'pytest', 'watchfiles', 'sqlite3', 'platformdirs'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
