@@ -29,6 +29,8 @@ __all__ = ["LEDGER", "differences", "entries", "gather", "read", "render", "stal
 LEDGER = ROOT / "research_notes" / "ledger.json"
 FIGURES = ROOT / "research_notes" / "figures"
 BLOCK = re.compile(r"(<!-- ledger: (?P<topic>\w+) -->\n).*?(<!-- /ledger -->)", re.DOTALL)
+CLAIM = re.compile(r"(<!-- claim: (?P<entry>[\w/-]+)(?P<part> remedy)? -->).*?(<!-- /claim -->)", re.DOTALL)
+PAGE = ROOT / "research_notes" / "ledger.md"
 DIGITS = 6  # significant digits that the ledger keeps
 
 
@@ -77,7 +79,8 @@ def write(evidence: dict[str, Evidence]) -> list[Path]:
     kept.sort(key=lambda entry: order[entry["topic"]])  # stable: within a topic the order of the file
     LEDGER.parent.mkdir(parents=True, exist_ok=True)
     LEDGER.write_text(_dumps(kept), encoding="utf-8")
-    written = [LEDGER]
+    PAGE.write_text(render_page(kept), encoding="utf-8")
+    written = [LEDGER, PAGE]
     for note in notes():
         text = note.read_text(encoding="utf-8")
         fresh = fill_blocks(text, kept, note)
@@ -112,23 +115,112 @@ def stale_blocks() -> list[str]:
         text = note.read_text(encoding="utf-8")
         name = note.relative_to(ROOT)
         unknown = {m["topic"] for m in BLOCK.finditer(text)} - set(catalogue.topics())
-        found += [f"{name}: a block names the unknown topic {topic}." for topic in sorted(unknown)]
+        unknown |= {m["entry"] for m in CLAIM.finditer(text)} - {entry["id"] for entry in committed}
+        found += [f"{name}: {key} is in the text, but not in the ledger." for key in sorted(unknown)]
         if fill_blocks(text, committed, note) != text:
-            found.append(f"{name}: a block differs from the ledger; run 'groundup ledger --write'.")
+            found.append(f"{name}: the text differs from the ledger; run 'groundup ledger --write'.")
+    if committed and (not PAGE.exists() or PAGE.read_text(encoding="utf-8") != render_page(committed)):
+        found.append(f"{PAGE.relative_to(ROOT)}: differs from the ledger; run 'groundup ledger --write'.")
     return found
 
 
 def notes() -> list[Path]:
     """Every Markdown page that may carry a block."""
     pages = [ROOT / "README.md", *sorted((ROOT / "research_notes").glob("*.md"))]
+    pages.remove(PAGE) if PAGE in pages else None
     for level in catalogue.levels():
         pages += [ROOT / level.package / "README.md", ROOT / level.package / "RESEARCH_NOTE.md"]
     return [page for page in pages if page.exists()]
 
 
 def fill_blocks(text: str, book: list[dict[str, Any]], note: Path) -> str:
-    """The note's text with every block rendered from the entries."""
-    return BLOCK.sub(lambda match: f"{match[1]}{render(match['topic'], book, note)}{match[3]}", text)
+    """The note's text with every block and every quoted claim rendered from the entries."""
+    by_id = {entry["id"]: entry for entry in book}
+    up = _to_root(note)
+
+    def claim(match: re.Match[str]) -> str:
+        entry = by_id.get(match["entry"])
+        if entry is None:
+            return match[0]
+        return f"{match[1]}{quote(entry, remedy=bool(match['part']), up=up)}{match[4]}"
+
+    text = BLOCK.sub(lambda match: f"{match[1]}{render(match['topic'], book, note)}{match[3]}", text)
+    return CLAIM.sub(claim, text)
+
+
+def quote(entry: dict[str, Any], *, remedy: bool, up: str) -> str:
+    """One claim or agreement inside a sentence, with a link to its entry."""
+    link = f"[entry]({up}research_notes/ledger.md#{anchor(entry['id'])})"
+    if entry["kind"] == "agreement":
+        return f"error {_order_of_magnitude(entry['error'])}, allowed {entry['tolerance']:.0e} ({link})"
+    claim = entry["remedy"] if remedy else entry
+    low, high = claim["interval"]
+    interval = "" if low == high else f", 95 % interval [{low:.4g}, {high:.4g}]"
+    return f"predicted {claim['relation']} {claim['predicted']:.4g}, measured {claim['measured']:.4g}{interval} ({link})"
+
+
+def anchor(identifier: str) -> str:
+    """The id of an entry's heading on the ledger's page."""
+    return identifier.replace("/", "-").replace("_", "-")
+
+
+def render_page(book: list[dict[str, Any]]) -> str:
+    """The whole ledger for readers: one section a topic, one anchor an entry, and the command that reruns it."""
+    lines = [
+        "# The ledger of measured claims",
+        "",
+        "Written by `groundup ledger --write` from [ledger.json](ledger.json); do not edit. Every number in the notes comes from here. "
+        "`groundup ledger --check` measures all of it again.",
+        "",
+    ]
+    for level in catalogue.levels():
+        for topic in level.topics:
+            mine = [entry for entry in book if entry["topic"] == topic.name]
+            if not mine:
+                continue
+            lines += [f"## Level {level.number} · {topic.title}", ""]
+            lines += [
+                f"[The topic](../{topic.package}/{topic.name}.py), [how it breaks](../{topic.package}/failure_modes/{topic.name}.py)",
+                "",
+            ]
+            for entry in (entry for entry in mine if entry["kind"] == "failure_mode"):
+                lines += [
+                    f'<a id="{anchor(entry["id"])}"></a>',
+                    "",
+                    f"### {entry['title']}",
+                    "",
+                    f"`{entry['id']}`, rerun with `{entry['rerun']}`. {entry['claim']}",
+                    "",
+                    "| | quantity | predicted | measured | 95 % interval | seeds | verdict |",
+                    "|---|---|---|---|---|---|---|",
+                    f"| breaks | {_claim_row(entry)} |",
+                    f"| mended | {_claim_row(entry['remedy'])} |",
+                    "",
+                    f"δ: {_sentence(entry['reason'])}",
+                    "",
+                    f"Remedy: {entry['remedy']['claim']} δ: {_sentence(entry['remedy']['reason'])}",
+                    "",
+                ]
+            lines += [
+                f"### {topic.title}: agreement",
+                "",
+                f"Rerun with `groundup run {topic.name}`.",
+                "",
+                "| quantity | reference | data | error | allowed | why that much |",
+                "|---|---|---|---|---|---|",
+            ]
+            lines += [
+                f'| <a id="{anchor(e["id"])}"></a>{_cell(e["quantity"])} | {_cell(e["reference"])} | {_cell(e["dataset"])} | '
+                f"{_order_of_magnitude(e['error'])} | {e['tolerance']:.0e} | {_cell(e['reason'])} |"
+                for e in mine
+                if e["kind"] == "agreement"
+            ]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _to_root(note: Path) -> str:
+    return "../" * (len(note.relative_to(ROOT).parts) - 1)
 
 
 def render(topic: str, book: list[dict[str, Any]], note: Path) -> str:
@@ -137,7 +229,7 @@ def render(topic: str, book: list[dict[str, Any]], note: Path) -> str:
     if not mine:
         return ""
     lines: list[str] = []
-    up = "../" * (len(note.relative_to(ROOT).parts) - 1)
+    up = _to_root(note)
     for entry in (entry for entry in mine if entry["kind"] == "failure_mode"):
         remedy = entry["remedy"]
         lines += [
@@ -149,7 +241,7 @@ def render(topic: str, book: list[dict[str, Any]], note: Path) -> str:
             f"| mended | {_claim_row(remedy)} |",
             "",
             f"Remedy: {remedy['claim']} δ: {_sentence(entry['reason'])} Remedy's δ: {_sentence(remedy['reason'])} "
-            f"Entry `{entry['id']}`; rerun with `{entry['rerun']}`.",
+            f"[Entry]({up}research_notes/ledger.md#{anchor(entry['id'])}) `{entry['id']}`; rerun with `{entry['rerun']}`.",
             "",
             f"![{entry['title']}]({up}research_notes/figures/{topic}_{entry['failure_mode']}.png)",
             "",

@@ -97,6 +97,7 @@
 # %%
 from __future__ import annotations
 
+import builtins
 import contextlib
 import functools
 import heapq
@@ -505,14 +506,15 @@ def walk(root, seed, *, retain_graph=None, create_graph=False, wanted=None):
             g = pending.pop(node)
             if wanted is not None and node in wanted:
                 found[node] = g
-            if needed is not None and node not in needed:
+            targets = [t if needed is None or t in needed else None for t in node.edges]
+            if builtins.all(target is None for target in targets):
                 continue
             if node.output is not None and node.output() is not None:  # retain_grad was asked for
                 accumulate(node.output(), g, False, create_graph)
             saved = unpack(node, create_graph)
             joint = None if type(node.rules) is tuple else node.rules(g, *saved)
-            for i, target in enumerate(node.edges):
-                if target is None or (needed is not None and target not in needed):
+            for i, target in enumerate(targets):
+                if target is None:
                     continue
                 contribution = node.rules[i](g, *saved) if joint is None else joint[i]
                 if type(target) is Node and target not in pending:
@@ -520,7 +522,6 @@ def walk(root, seed, *, retain_graph=None, create_graph=False, wanted=None):
                 add_gradient(pending, owned, target, contribution, g)
             if not retain_graph and node.saved:
                 node.rules = node.saved = None
-                node.edges = ()
     return {**found, **pending}, owned
 
 
@@ -678,9 +679,7 @@ def jvp(f, primals, tangents):
         value = f(*inputs)
         u = zeros_like(value).requires_grad_()
         pulled = gradients(value, inputs, u, create_graph=True)
-        product = zeros_like(sum(value))
-        for p, t in zip(pulled, tangents, strict=True):
-            product = product + sum(p * t)
+        product = functools.reduce(add, [sum(p * t) for p, t in zip(pulled, tangents, strict=True)])
         (tangent,) = gradients(product, [u], create_graph=outside)
     return connected(value, outside), connected(tangent, outside)
 

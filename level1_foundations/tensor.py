@@ -147,7 +147,7 @@ def record(array, inputs, rules, saved=(), saves_output=False):  # practice: kee
     returns all gradients at once (`None` where an input needs none). Rules are written in tensor operations, so
     that their own derivative can be recorded. A rule may return the shape of the output where an input was
     broadcast: the walk sums it back, and casts it to the input's type. It must not return a `saved` tensor
-    itself, and keeps arrays in `saved`, never in a closure: only what is saved can be freed, checked, and
+    itself nor one array for two inputs, and keeps arrays in `saved`, never in a closure: only what is saved can be freed, checked, and
     computed again by a checkpoint. With `saves_output` the rules receive the output as the last of `saved`.
     """
     output = new_tensor(array)

@@ -55,8 +55,11 @@ def mean(input, dim=None, keepdim=False):
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"mean(): the input must be a floating point tensor, got {x.array.dtype}")
     axes = axes_of(x, dim)
-    count = reduced_count(x.shape, axes)
-    return x.sum(axes, keepdim) / count
+    shape = x.shape
+    kept, count = kept_shape(shape, axes), reduced_count(shape, axes)
+    with np.errstate(invalid="ignore"):  # the mean of nothing is NaN
+        y = x.array.sum(axis=axes, keepdims=keepdim) / x.array.dtype.type(count)
+    return record(y, (x,), (lambda g: (g / count).reshape(kept).broadcast_to(shape),))
 
 
 def var(input, dim=None, correction=1, keepdim=False):

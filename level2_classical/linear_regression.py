@@ -32,7 +32,7 @@
 # |---|---|---|
 # | $x_i$, rows of $X$ | `X` | (n, d) |
 # | $y_i$ | `y` | (n,), or (n, k) for $k$ targets |
-# | $w_i\ge0$, $W=\sum_iw_i$ | `weight`, `total` | (n,) |
+# | $w_i\ge0$, $W=\sum_iw_i$ | `weight`, `weight.sum()` | (n,), number |
 # | $\beta$, $\beta_0$ | `coef`, `intercept` | (d, k), (k,) |
 # | $p=d+1$, or $d$ without intercept | | |
 #
@@ -45,8 +45,8 @@
 # $$A_i=\sqrt{w_i}\,(x_i-\bar x),\qquad b_i=\sqrt{w_i}\,(y_i-\bar y),\qquad \min_\beta\lVert A\beta-b\rVert^2 .$$
 #
 # This is more than tidiness. A column of years around 1950 is nearly a multiple of the column of ones, so the raw
-# design $[1\ X]$ is nearly singular, and centering is the orthogonalization against that first column, done
-# exactly where it costs nothing. On Longley's data it takes the condition number $\kappa$ (of unit columns) from
+# design $[1\ X]$ is nearly singular, and centering is the orthogonalization against that first column, where it
+# costs next to nothing. On Longley's data it takes the condition number $\kappa$ (of unit columns) from
 # about 40,000 to about 100. Scaling the columns does not have this effect: Householder's QR
 # treats every column by itself, so that a change of units changes neither its digits nor Cholesky's
 # (Higham 2002, §19.3 and §10.1). We center, and use unit columns only to *judge* the condition.

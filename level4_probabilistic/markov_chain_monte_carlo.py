@@ -107,7 +107,7 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Float
@@ -280,6 +280,7 @@ def gibbs_sweep(conditionals, blocks, x: Float[np.ndarray, " dim"], rng) -> None
 
 
 # %%
+@no_type_check  # called at every step: the test run's shape checks would cost more than the step
 def leapfrog(target: Target, state: State, momentum, kick, drift, rows=None):
     """One step of the integrator; the state (with log densities) and the momentum after it."""
     momentum = momentum + kick * state.gradient
@@ -322,11 +323,13 @@ def hmc_step(target: Target, state: State, step_size: float, scale, n_steps: int
 
 
 # %%
+@no_type_check
 def is_turning(first, last, way):
     """Which chains have p_first·ρ ≤ 0 or p_last·ρ ≤ 0, (k,) bool; all arguments (k, dim)."""
     return np.minimum(np.vecdot(first, way), np.vecdot(last, way)) <= 0
 
 
+@no_type_check
 def join_is_turning(first, last_of_left, first_of_right, last, left_sum, right_sum):
     """Which chains' two neighboring stretches turn when joined, (k,) bool; all arguments (k, dim)."""
     turning = is_turning(first, last, left_sum + right_sum)

@@ -23,6 +23,7 @@ from __future__ import annotations
 import logging
 import warnings
 from contextlib import contextmanager
+from typing import no_type_check
 
 import numpy as np
 
@@ -59,6 +60,7 @@ __all__ = [
 
 
 # %%
+@no_type_check  # called at every step: the test run's shape checks would cost more than the step
 class RegressionPosterior:
     """Posterior of (β, log σ²) for a linear regression without intercept (center X and y first).
 
@@ -155,6 +157,7 @@ EIGHT_SCHOOLS = {
 """Estimated coaching effects in points of the SAT, and their standard errors; Rubin (1981), table 1."""
 
 
+@no_type_check
 class EightSchools:
     """Posterior of (μ, log τ, z₁ … z₈) in the non-centered form."""
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -71,6 +71,7 @@ class State(NamedTuple):
 
 
 # %%
+@no_type_check  # called at every step: the test run's shape checks would cost more than the step
 class Target:
     """Log density and gradient of many points at once; counts the evaluations."""
 

@@ -805,7 +805,7 @@ def benchmarks() -> list[Benchmark]:
         return lambda: measurements.network_logits(network, X), lambda: predictor(X)
 
     name = "inference, MLP 64-128-10, float32"
-    return [Benchmark(name, (1_000, 4_000, 16_000), setup, 1.0, "onnxruntime", repeats=9, unit="rows")]
+    return [Benchmark(name, (2_000, 8_000, 32_000), setup, 1.0, "onnxruntime", repeats=9, unit="rows")]
 
 
 # %% [markdown]

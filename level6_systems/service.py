@@ -43,8 +43,6 @@ __all__ = [
     "service_in_thread",
 ]
 
-LINGERING_BYTES = 256 * 1024 * 1024  # how much of a refused body is read and thrown away before answering
-
 
 class ServiceUnavailable(ConnectionError):
     """A service did not start, or did not stop as it should; the message holds what it wrote."""
@@ -87,14 +85,14 @@ class OnnxPredictor:
             raise ValueError(
                 f"model must give one output of shape (n, k), got {[(t.name, t.shape) for t in outputs]}."
             )
-        self.dtype = np.dtype({"tensor(float)": "float32", "tensor(double)": "float64"}[inputs[0].type])
+        if inputs[0].type not in ("tensor(float)", "tensor(double)"):
+            raise ValueError(f"model must take float32 or float64 numbers, got {inputs[0].type}.")
+        self.dtype = np.dtype(np.float32 if inputs[0].type == "tensor(float)" else np.float64)
         self.input_name = inputs[0].name
         self.n_features: int = inputs[0].shape[1]
-        n_classes = self.session.run(None, {self.input_name: np.zeros((1, self.n_features), self.dtype)})[
-            0
-        ].shape[1]  # this first run also warms the session up
+        logits = self(np.zeros((1, self.n_features)))  # this first run also warms the session up
         stored = self.session.get_modelmeta().custom_metadata_map.get("classes")
-        self.classes: list = json.loads(stored) if stored else list(range(n_classes))
+        self.classes: list = json.loads(stored) if stored else list(range(logits.shape[1]))
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Logits (n, k) of the rows (n, d)."""

@@ -22,6 +22,9 @@ one.* So tails of 1e-300 keep their relative accuracy. The second rule: where a 
 large number, that number is put together from terms which do not cancel (`_log1pmx`, Stirling's correction),
 since an absolute error in an exponent is a relative error in the result.
 
+One departure: the quantile `stdtrit` is minus infinity at p = 0, where scipy's function of that name says plus
+infinity.
+
 Sources: W. J. Cody, Rational Chebyshev approximations for the error function, Math. Comp. 23 (1969); M. J.
 Wichura, Algorithm AS 241, Applied Statistics 37 (1988); N. M. Temme, The asymptotic expansion of the
 incomplete gamma functions, SIAM J. Math. Anal. 10 (1979); A. R. DiDonato and A. H. Morris, Computation of the
@@ -812,7 +815,7 @@ def _beta_parts(a, b, x, y, log_x, log_y) -> tuple[np.ndarray, np.ndarray, np.nd
     first, second = np.where(left, a, b), np.where(left, b, a)
     near, far = np.where(left, x, y), np.where(left, y, x)
     factor = np.empty_like(a)
-    large = (np.minimum(a, b) > 1000) & (near > 0)
+    large = (np.minimum(a, b) > 1000) & (near > 1e-100)  # its square must not underflow
     for where, method in ((large, _beta_quadrature), (~large, _beta_fraction)):
         if where.any():
             factor[where] = method(first[where], second[where], near[where], far[where])

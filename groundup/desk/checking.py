@@ -62,6 +62,7 @@ def check(
     everything: bool = False,
     slow: bool = True,
     bound: float = BOUND,
+    known: Exercises | None = None,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
 ) -> Report:
     """Check a learner's file.
@@ -71,6 +72,7 @@ def check(
         everything: run all tests, instead of ending at the first function to mend.
         slow: include validation and failure modes, which come last.
         bound: seconds for one test.
+        known: the topic's exercises, by default as recorded.
         on_event: called with {"event": ...} as the work proceeds, for a progress display.
 
     Raises:
@@ -103,7 +105,7 @@ def check(
         return report
 
     on_event({"event": "recording"})
-    exercises = exercises_of(topic, on_event)
+    exercises = exercises_of(topic, on_event) if known is None else known
     on_event({"event": "checking"})
     bounds = {test: max(bound, 20 * seconds) for test, seconds in exercises.seconds.items()}
     results: dict[str, Outcome] = {}

@@ -6,24 +6,58 @@ import tempfile
 from pathlib import Path
 
 from groundup.catalogue import Topic
-from groundup.desk import checking, cutter, exercises, honesty
+from groundup.desk import cutter
+from groundup.desk.checking import check
+from groundup.desk.exercises import read_source, record
+from groundup.desk.runner import DeskError
 
-__all__ = ["problems_of_blanks", "problems_of_real", "problems_of_stub"]
+__all__ = ["problems"]
 
 
-def problems_of_stub(topic: Topic) -> list[str]:
-    """What is wrong with the untouched stub: it must import, and fail because it is unsolved."""
-    source = exercises.read_source(topic)
-    names = [function.name for function in cutter.taught(source)]
-    session = _run(topic, cutter.stub(source), names)
-    if session.uncollected is not None:
-        called = session.uncollected.get("unwritten")
-        if called:
-            return [f"{called} is called while the tests are imported: it needs '# practice: keep'"]
-        return [f"the stub cannot be imported: {session.uncollected['message']}"]
-    failed = [result for result in session.results.values() if result.outcome != "passed"]
-    if not failed:
-        return ["the stub passes"]
-    if failed[0].failure.get("unwritten") not in names:
-        return [f"the stub fails, but not because it is unsolved: {failed[0].failure.get('message')}"]
-    return []
+def problems(topic: Topic, *, whole: bool = False) -> list[str]:
+    """Everything that is wrong with the topic's exercises, one line each; an empty list is the proof.
+
+    The real source runs with a probe in each taught function, in the place of the topic: it must pass. Then a
+    probe leaves its function blank, and the fastest test that calls it must fail. At last the stub itself is
+    checked. With `whole`, the source itself is checked, too, with its validation and failure modes.
+    """
+    try:
+        exercises, session = record(topic, prove=True)
+    except DeskError as error:
+        return [str(error)]
+    found = [
+        f"{name} is called by the import of the topic, its failure modes or its tests: '# practice: keep' it"
+        for name in exercises.imported
+    ]
+    found += [f"the real source fails {test}" for test in exercises.failing]
+    found += [
+        f"{name}: no test calls it, so a blank one passes; test it, or '# practice: keep' it"
+        for name in exercises.untested()
+    ]
+    found += [
+        f"{name}: left blank, it passes the tests that call it ({', '.join(test for test, _ in blanks)})"
+        for name, blanks in session.blanks.items()
+        if not any(noticed for _, noticed in blanks)
+    ]
+    if not session.finished:
+        found.append("the proof did not run to its end")
+    if found:
+        return found
+    source = read_source(topic)
+    with tempfile.TemporaryDirectory(prefix="groundup-") as folder:
+        answer = Path(folder, topic.path.name)
+        answer.write_bytes(cutter.stub(source).encode("utf-8"))
+        report = check(topic, answer, known=exercises)
+        if report.passes:
+            found.append("the stub passes")
+        elif report.problem is not None:
+            found.append(f"the stub cannot be checked: {report.problem}")
+        elif report.failures[0].get("unwritten") not in exercises.functions:
+            found.append(f"the stub fails, but not because it is unsolved: {report.failures[0]['message']}")
+        if whole:
+            answer.write_bytes(source.encode("utf-8"))
+            report = check(topic, answer, known=exercises, bound=60)
+            found += [f"the real source fails {failure['test']}" for failure in report.failures]
+            if not report.passes and not report.failures:
+                found.append(f"the real source does not pass: {report.problem or report.tests}")
+    return found

@@ -545,7 +545,7 @@ def test_practice_never_overwrites(command, desk, monkeypatch):
     done = command("practice", "tiny")
     path = exercises.practice_file(desk)
     assert done.exit_code == 0 and path.read_text() == cutter.stub(SOURCE)
-    assert "3 functions to write" in done.output and "double, in line 9" in done.output
+    assert "3 functions to write" in done.output and "double, in line 6" in done.output
     path.write_text("my work")
     again = command("practice", "tiny")
     assert again.exit_code == 1 and path.read_text() == "my work"

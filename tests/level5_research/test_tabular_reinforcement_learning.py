@@ -217,6 +217,14 @@ def test_the_record_of_a_run(learner):
     assert not np.array_equal(different.q, learnt.q)
 
 
+def test_the_generator_seeds_the_world_too():
+    """One action, so that all chance is the world's own: a coin that pays 1 and ends, or goes on."""
+    world = rl.TabularEnvironment([[[(0.5, 0, 1.0, True), (0.5, 0, 0.0, False)]]], [1.0])
+    first, again, other = (rl.q_learning(world, 50, epsilon=0.0, rng=seed).lengths for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
 def test_on_and_off_policy_values_differ_by_the_exploration():
     """Q-learning learns the optimum although it explores; SARSA and expected SARSA the ε-soft optimum."""
     env, options = corridor(3), {"gamma": 0.9, "epsilon": 0.4, "rng": 0}
@@ -231,6 +239,13 @@ def test_on_and_off_policy_values_differ_by_the_exploration():
 def test_double_q_learning_updates_both_tables():
     learnt = rl.double_q_learning(corridor(2), 400, gamma=0.9, alpha=1.0, epsilon=0.3, rng=0)
     np.testing.assert_allclose(learnt.q, rl.policy_iteration(corridor(2).P, 0.9).q, atol=1e-9)
+
+
+def test_only_double_q_learning_keeps_judge_and_chooser_apart():
+    """Ten noisy actions worth nothing: a table that judges its own choice finds them worth something."""
+    world = {"n_actions": 10, "alpha": 0.5, "n_copies": 30, "n_visits": 10}
+    assert broken.value_of_noise(np.random.default_rng(0), double=False, **world) > 0.5
+    assert abs(broken.value_of_noise(np.random.default_rng(0), double=True, **world)) < 0.3
 
 
 def test_first_and_every_visit_differ():

@@ -217,6 +217,21 @@ def test_what_is_not_a_real_number_is_refused():
         special.gammaln("two")
 
 
+def test_no_nan_inside_the_domain():
+    sizes = np.array([1e-3, 0.5, 1.0, 1.5, 30.0, 1001.0, 1e6, 1e12])
+    points = np.array([5e-324, 1e-310, 1e-200, 1e-20, 0.3, 0.5, 0.7, 1 - 1e-16])
+    a, b, x = np.meshgrid(sizes, sizes, points)
+    for name in ("betainc", "betaincc", "betaincinv", "fdtr", "fdtrc"):
+        assert not np.isnan(getattr(special, name)(a, b, x)).any(), name
+    total = special.betainc(a, b, x) + special.betaincc(a, b, x)
+    np.testing.assert_allclose(total, 1, rtol=1e-14)
+    far = np.concatenate([points, 1 / points[2:], [1.7e308]])
+    a, x = np.meshgrid(sizes, far)
+    for name in ("gammainc", "gammaincc", "chdtr", "chdtrc", "stdtr"):
+        assert not np.isnan(getattr(special, name)(a, x)).any(), name
+    assert not np.isnan(special.stdtrit(a[:8], x[:8])).any()
+
+
 @settings(max_examples=50, deadline=None)
 @given(a=st.floats(0.05, 1e4), b=st.floats(0.05, 1e4), x=st.floats(0, 1))
 def test_incomplete_beta_is_symmetric(a, b, x):
