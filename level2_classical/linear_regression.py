@@ -497,7 +497,7 @@ class LinearRegression(RegressorMixin, Estimator):
         cov_type: Any = "nonrobust",
         use_t: Any = None,
         max_iter: Any = 20_000,
-        tol: Any = 1e-10,
+        tol: Any = 1e-12,
     ) -> None:  # practice: keep
         self.fit_intercept = fit_intercept
         self.solver = solver
@@ -855,9 +855,9 @@ def _compare_coefficients(comparison: Comparison, X: Any, y: Any, weight: Any) -
             ).fit(a, b, sample_weight=w),
         )
         descent = options.get("solver") == "gradient_descent"
-        tolerance = 1e-6 if descent else 1e-8
+        tolerance = 1e-8
         reason = (
-            "stops at a gradient of 1e-10 of its start, which 1/λ of the smallest eigenvalue, 0.008, amplifies"
+            "stops at a gradient of 1e-12 of its start, which 1/λ of the smallest eigenvalue, 0.008, amplifies"
             if descent
             else "closed form: rounding times the condition number"
         )

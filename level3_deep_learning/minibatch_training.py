@@ -49,7 +49,7 @@ def network_loss(logits: Tensor, targets: Tensor, sample_weight: Tensor | None =
             return ad.cross_entropy(logits, targets)
         losses = ad.cross_entropy(logits, targets, reduction="none")  # (n,)
     else:
-        losses = ad.sum(ad.softplus(logits) - logits * targets, 1)  # (n,)
+        losses = ad.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)  # (n,)
     if sample_weight is None:
         return losses.mean()
     return (losses * sample_weight).sum() / float(sample_weight.array.sum())

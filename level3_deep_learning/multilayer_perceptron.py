@@ -830,7 +830,7 @@ def compare_classifiers(comparison: Comparison, sklearn: Any) -> None:  # practi
                 ("intercepts", flat(ours.intercepts_), flat(theirs.intercepts_)),
                 ("probabilities", ours.predict_proba(X), theirs.predict_proba(X)),
             ):
-                against.compare(f"{name}, {branch}", value, their_value, tolerance=1e-8, reason=reason)
+                against.compare(f"{name}, {branch}", value, their_value, tolerance=1e-10, reason=reason)
             against.compare(
                 f"labels, {branch}",
                 ours.predict(X),

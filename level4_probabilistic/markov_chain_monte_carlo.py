@@ -632,7 +632,7 @@ def _draw(sampler, posterior, n_draws, seed, n_chains=16):  # practice: keep
         posterior.gradient,
         start,
         n_draws,
-        n_warmup=300,
+        n_warmup=250,
         n_chains=n_chains,
         target_accept=0.9,
         rng=rng,
@@ -653,7 +653,7 @@ def validate() -> list[Agreement]:
     """NUTS against PyMC, three samplers against the closed form, the diagnostics against ArviZ. About 15 s."""
     regression, schools = standardized_diabetes(), EightSchools()
     comparison = Comparison(reference="pymc", dataset="diabetes, standardized")
-    draws = _compare_with_pymc(comparison, regression, n_draws=(500, 750))
+    draws = _compare_with_pymc(comparison, regression, n_draws=(400, 600))
     _compare_with_exact(comparison, regression, draws)
     draws = _compare_with_pymc(comparison.on(dataset="eight schools"), schools, n_draws=(400, 1000))
     agree_with_arviz(comparison.on(reference="arviz", dataset="draws of eight schools"), draws)
@@ -667,7 +667,7 @@ def _compare_with_pymc(comparison, posterior, n_draws):  # practice: keep
     for attempt, times in enumerate((1, 4)):
         ours, theirs = comparison.run(
             lambda: _draw(nuts, posterior, times * n_draws[0], seed=attempt),  # noqa: B023
-            lambda: pymc_draws(model, names, times * n_draws[1], 500, 2, seed=attempt),  # noqa: B023
+            lambda: pymc_draws(model, names, times * n_draws[1], 400, 2, seed=attempt),  # noqa: B023
         )
         (a, error_a), (b, error_b) = _moments(ours), _moments(theirs)
         unit = np.sqrt(error_a**2 + error_b**2)

@@ -148,10 +148,11 @@ def check(
 def judge(report: Report, exercises: Exercises, results: dict[str, Outcome]) -> None:
     """Fill in the status of each function, the failures, and what to do next.
 
-    Tests are taken by step: the position in the file of the last function that they need. When all tests of a
-    step pass, the functions that they called are right, if one of the tests was about their work and not only
-    about errors. When one fails, one function is to blame: the one that is not written, or the deepest in the
-    traceback that is not known to be right, or the last that the test needs.
+    A function is right if all tests pass that need nothing but it and functions that are right already, one of
+    them about its work and not only about errors. Tests are taken by step, the position in the file of the last
+    function that they need; where a step's tests all pass, all that they called is right. When one fails, one
+    function is to blame: the one that is not written, or the deepest in the traceback that is not known to be
+    right, or the last of those that the test needs.
     """
     status = {function.name: function for function in report.functions}
     position = {name: i for i, name in enumerate(exercises.functions)}
@@ -161,53 +162,80 @@ def judge(report: Report, exercises: Exercises, results: dict[str, Outcome]) -> 
     others = [test for test in results if test not in exercises.calls]  # validation and failure modes
     groups.setdefault(len(exercises.functions), []).extend(others)
 
+    reached = len(exercises.functions)
     for step in sorted(groups):
         ran = [test for test in groups[step] if test in results]
         failed = [test for test in ran if results[test].outcome in ("failed", "endless")]
+        _settle(exercises, results, status, last=step)
         for test in failed:
             called = exercises.calls.get(test, [])
             if report.failures and any(status[name].status == "mend" for name in called):
                 continue  # it may fail because of a function that is already known to be wrong
             failure = dict(results[test].failure, test=test, outcome=results[test].outcome)
-            blamed = _blame(failure, called, status, exercises.functions[step : step + 1])
+            blamed = _blame(failure, called, status, position)
             failure["function"] = blamed
             waiting = [name for name in called if status[name].status == "written" and name != blamed]
             failure["together_with"] = sorted(waiting, key=position.__getitem__)
             report.failures.append(failure)
-            if blamed in status and status[blamed].status in ("written", "right"):
+            if blamed is not None and status[blamed].status in ("written", "right"):
                 status[blamed].status = "mend"
-        if failed or len(ran) < len([t for t in groups[step] if t not in exercises.failing]):
+        if failed:
+            reached = min(reached, step)
             continue
-        passed = [test for test in ran if results[test].outcome == "passed"]
-        for test in passed:
+        if len(ran) < len([test for test in groups[step] if test not in exercises.failing]):
+            continue  # not all of them ran
+        for test in ran:
             for name in exercises.calls.get(test, ()):
-                if status[name].status == "written" and test in exercises.judging(name):
+                judging = results[test].outcome == "passed" and test in exercises.judging(name)
+                if judging and status[name].status == "written":
                     status[name].status = "right"
 
     for name, function in status.items():
-        if function.status == "written":
-            later = [exercises.step(t) for t in exercises.judging(name)]
-            beside = [s for s in later if position[name] < s < len(exercises.functions)]
-            if beside:
-                function.note = f"judged together with {exercises.functions[min(beside)]}"
+        if function.status == "written" and position[name] < reached:
+            steps = [exercises.step(test) for test in exercises.judging(name)]
+            later = [step for step in steps if position[name] < step < len(exercises.functions)]
+            if later:
+                function.note = f"together with {exercises.functions[min(later)]}"
     report.next = _next(report, exercises)
 
 
+def _settle(exercises: Exercises, results: dict[str, Outcome], status: dict[str, Status], last: int) -> None:
+    """Mark functions right of which all tests passed that need nothing else but what is right already."""
+    settled = True
+    while settled:
+        settled = False
+        right = {name for name, function in status.items() if function.status == "right"}
+        for name in exercises.functions[: last + 1]:
+            if status[name].status != "written":
+                continue
+            own = [
+                test
+                for test, called in exercises.calls.items()
+                if name in called and set(called) <= right | {name} and test not in exercises.failing
+            ]
+            passed = all(test in results and results[test].outcome == "passed" for test in own)
+            if passed and set(own) & set(exercises.judging(name)):
+                status[name].status = "right"
+                settled = True
+                break
+
+
 def _blame(
-    failure: dict[str, Any], called: Sequence[str], status: dict[str, Status], last: list[str]
+    failure: dict[str, Any], called: Sequence[str], status: dict[str, Status], position: dict[str, int]
 ) -> str | None:
     """The function that a failed test speaks about, or None if it speaks about the whole."""
     unwritten = failure.get("unwritten")
     if unwritten in status:
         return unwritten
+    if not called:
+        return None
     short = {name.removesuffix(".setter").rpartition(".")[2]: name for name in status}
     for place in reversed(failure.get("inside", [])):
         name = _at_line(status, place["line"]) or short.get(place["function"])
         if name is not None and status[name].status != "right":
             return name
-    if last:
-        return last[0]
-    return None
+    open_ones = [name for name in called if status[name].status != "right"]
+    return max(open_ones or called, key=position.__getitem__)
 
 
 def _at_line(status: dict[str, Status], line: int) -> str | None:

@@ -24,7 +24,7 @@ WORDS = {
     "right": ("right", "green"),
     "mend": ("next to mend", "bold red"),
     "blank": ("yours to write", "dim"),
-    "written": ("written, not judged yet", "dim"),
+    "written": ("not judged yet", "dim"),
     "missing": ("missing", "red"),
 }
 
@@ -107,22 +107,26 @@ def print_check(report: Report, topic: Topic, *, verbose: bool = False, everythi
 
 
 def _print_functions(console: Console, report: Report) -> None:
-    """One line for each function; long runs of one kind further down are told in one."""
+    """One line for each function; what comes behind the one to write or mend is only counted."""
     width = max((len(function.name) for function in report.functions), default=0)
-    rest = 0
-    reached = report.next is None
+    behind = {"blank": 0, "written": 0}
+    passed_by = report.next is None
     for function in report.functions:
         word, style = WORDS[function.status]
-        if function.status == "blank" and reached and function.name != report.next:
-            rest += 1
+        if passed_by and function.status in behind and not report.passes:
+            behind[function.status] += 1
             continue
-        reached |= function.name == report.next
+        if function.name == report.next:
+            passed_by = True
+            if function.status == "blank":
+                word, style = "next to write", "bold yellow"
         note = f" ({function.note})" if function.note else ""
-        if function.name == report.next and function.status == "blank":
-            word, style = "next to write", "bold yellow"
         console.print(f"  {_plain(function.name):<{width}}  [{style}]{word}[/{style}]{_plain(note)}")
-    if rest:
-        console.print(f"  and {rest} more to write", style="dim")
+    for status, count in behind.items():
+        if count:
+            console.print(
+                f"  and {count} more {'to write' if status == 'blank' else 'not judged yet'}", style="dim"
+            )
 
 
 def _print_failure(console: Console, failure: dict[str, Any], report: Report, verbose: bool) -> None:

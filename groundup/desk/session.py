@@ -356,7 +356,13 @@ def came_and_expected(
     ) is not None:
         return {"came": f"the message {clip(found[2])}", "expected": f"one that matches {clip(found[1])}"}
     if message.startswith("DID NOT WARN"):
-        return {"came": "no such warning", "expected": message.splitlines()[0].removeprefix("DID NOT WARN. ")}
+        wanted = ", ".join(re.findall(r"<class '([\w.]+)'>", message.partition(" Emitted")[0]))
+        pattern = re.search(r"Regex: (.*)", message)
+        emitted = message.partition("Emitted warnings: ")[2].strip(" .")
+        return {
+            "came": "no such warning" + (f", but {clip(emitted)}" if emitted.strip("[]") else ""),
+            "expected": wanted + (f" that matches {pattern[1]}" if pattern else ""),
+        }
     if type(error).__name__ == "TypeCheckError":
         return {"came": "\n".join(line for line in message.splitlines()[:3])}
     measured = _first_failing(frame)
@@ -423,7 +429,9 @@ def show(value: Any) -> str:
     import numpy as np
 
     if isinstance(value, np.ndarray) and value.size > 40:
-        return f"array of shape {value.shape}, {value.dtype}"
+        return f"{value.dtype} array of shape {value.shape}"
+    if isinstance(value, tuple | list) and any(isinstance(part, np.ndarray) for part in value):
+        return f"{type(value).__name__} of " + ", ".join(show(part) for part in value[:6])
     try:
         with np.printoptions(precision=6, suppress=True):
             return clip(str(value) if isinstance(value, np.ndarray | np.generic) else repr(value))

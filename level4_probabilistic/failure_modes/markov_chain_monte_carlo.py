@@ -517,6 +517,7 @@ FAILURE_MODES = (
             parameters={"half_distance": 6.0, "n_chains_right": 2},
         ),
         figure=draw_one_start,
+        seeds=10,
     ),
     FailureMode(
         name="funnel",

@@ -335,7 +335,7 @@ def test_decode_picks_the_most_probable():
     assert list(minibatch_training.decode(np.array([[0, 3, 1], [2, 0, 1]]), classes, False)) == ["b", "a"]
     assert list(minibatch_training.decode(np.array([[-1.0], [0.1]]), classes[:2], False)) == ["a", "b"]
     np.testing.assert_array_equal(
-        minibatch_training.decode(np.array([[-1.0, 2.0]]), np.arange(2), True), [[0, 1]]
+        minibatch_training.decode(np.array([[-0.1, 0.2]]), np.arange(2), True), [[0, 1]]
     )
 
 

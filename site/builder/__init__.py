@@ -1,0 +1,1 @@
+"""What turns the repository's own files into the pages of the site."""

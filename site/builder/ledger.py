@@ -1,0 +1,122 @@
+"""The page with every claim of the ledger: predicted, measured, interval, verdict, and how to run it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from groundup import catalogue
+
+__all__ = ["ledger_page"]
+
+INTRODUCTION = """# The ledger of claims
+
+Every number in the notes comes from a run, and every run has an entry here. A **failure mode** is one falsifiable
+sentence: a formula predicts, an experiment over seeds measures, and the claim *holds* if the whole interval, corrected
+for the number of claims in the curriculum, lies within δ of the prediction (for ≥ and ≤, on its side of it). An
+**agreement** is one quantity, computed by ours and by the library on identical data. Each entry names the command that
+runs it again; `groundup ledger --check` runs them all.
+"""
+
+MISSING = """# The ledger of claims
+
+The ledger has not been written yet: `groundup ledger --write` runs every validation and every failure mode and writes
+it.
+"""
+
+
+def ledger_page(entries: Sequence[dict[str, Any]]) -> str:
+    """The page as Markdown with the entries in HTML, so that each anchor equals its entry's id."""
+    if not entries:
+        return MISSING
+    failures = [entry for entry in entries if entry["kind"] == "failure_mode"]
+    agreements = [entry for entry in entries if entry["kind"] == "agreement"]
+    claims = [claim for entry in failures for claim in (entry, entry["remedy"])]
+    holding = sum(claim["verdict"] == "holds" for claim in claims)
+    agreeing = sum(entry["agrees"] for entry in agreements)
+    lines = [
+        INTRODUCTION,
+        f"Of {len(claims)} claims on {len(failures)} failure modes and their remedies, {holding} hold. Of {len(agreements)} "
+        f"quantities, {agreeing} agree with their reference.",
+        "",
+    ]
+    for topic in catalogue.topics().values():
+        mine = [entry for entry in entries if entry["topic"] == topic.name]
+        if not mine:
+            continue
+        lines += [
+            f"## {topic.title}",
+            "",
+            f"Level {topic.level} · [the topic]({topic.package}/{topic.name}.ipynb)"
+            f" · [how it breaks]({topic.package}/failure_modes/{topic.name}.ipynb)",
+            "",
+        ]
+        for entry in mine:
+            if entry["kind"] == "failure_mode":
+                lines += [_failure(entry), ""]
+        table = [entry for entry in mine if entry["kind"] == "agreement"]
+        if table:
+            lines += [_agreements(table), ""]
+    return "\n".join(lines)
+
+
+def _failure(entry: dict[str, Any]) -> str:
+    remedy = entry["remedy"]
+    rows = "".join(
+        f"<tr><th>{label}</th><td>{escape(claim['quantity'])}</td>"
+        f"<td>{escape(claim['relation'])} {_number(claim['predicted'])}</td><td>{_number(claim['measured'])}</td>"
+        f"<td>{_interval(claim)}</td><td>{_number(claim['delta'])}</td><td>{claim['seeds']}</td>"
+        f"<td>{_verdict(claim['verdict'])}</td></tr>"
+        for label, claim in (("breaks", entry), ("mended", remedy))
+    )
+    return (
+        f'<div class="groundup-claim" id="{escape(entry["id"])}">\n'
+        f"<h3>{escape(entry['title'])}{_permalink(entry['id'])}</h3>\n"
+        f"<p>{escape(entry['claim'])} <b>Mended:</b> {escape(remedy['claim'])}</p>\n"
+        '<div class="groundup-wide"><table class="groundup-table">'
+        "<thead><tr><th></th><th>quantity</th><th>predicted</th><th>measured</th><th>95 % interval</th>"
+        f"<th>δ</th><th>seeds</th><th>verdict</th></tr></thead><tbody>{rows}</tbody></table></div>\n"
+        f'<p class="groundup-small">δ: {escape(entry["reason"])}; for the remedy: {escape(remedy["reason"])}. '
+        f"Entry <code>{escape(entry['id'])}</code>, run again with <code>{escape(entry['rerun'])}</code></p>\n</div>"
+    )
+
+
+def _agreements(entries: Sequence[dict[str, Any]]) -> str:
+    rows = "".join(
+        f'<tr id="{escape(entry["id"])}"><td>{escape(entry["quantity"])}{_permalink(entry["id"])}</td>'
+        f"<td>{escape(entry['reference'])}</td><td>{escape(entry['dataset'])}</td><td>{entry['error']:.1e}</td>"
+        f"<td>{entry['tolerance']:.0e}</td><td>{_yes(entry['agrees'])}</td></tr>"
+        for entry in entries
+    )
+    agreeing = sum(entry["agrees"] for entry in entries)
+    return (
+        '<div class="groundup-claim"><h3>Agreement with the library</h3>\n'
+        f"<p>{agreeing} of {len(entries)} quantities agree; run again with <code>{escape(entries[0]['rerun'])}</code></p>\n"
+        '<div class="groundup-wide"><table class="groundup-table">'
+        "<thead><tr><th>quantity</th><th>reference</th><th>data</th><th>error</th><th>allowed</th><th>agrees</th></tr>"
+        f"</thead><tbody>{rows}</tbody></table></div></div>"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _interval(claim: dict[str, Any]) -> str:
+    if claim.get("deterministic"):
+        return "exact"
+    low, high = claim["interval"]
+    return f"[{_number(low)}, {_number(high)}]"
+
+
+def _verdict(verdict: str) -> str:
+    return f'<span class="groundup-{verdict}">{verdict}</span>'
+
+
+def _yes(agrees: bool) -> str:
+    return '<span class="groundup-holds">yes</span>' if agrees else '<span class="groundup-refuted">no</span>'
+
+
+def _permalink(key: str) -> str:
+    return f'<a class="headerlink" href="#{escape(key)}" title="Link to this entry">#</a>'
