@@ -106,6 +106,7 @@ from typing import no_type_check
 
 import numpy as np
 
+from level1_foundations import tensor_elementwise, tensor_indexing, tensor_networks, tensor_reductions
 from level1_foundations.tensor import (
     Node,
     PartialGradient,
@@ -124,127 +125,21 @@ from level1_foundations.tensor import (
     set_grad_enabled,
     tensor,
 )
-from level1_foundations.tensor_elementwise import (
-    abs,
-    clamp,
-    clip,
-    cos,
-    div,
-    divide,
-    eq,
-    erf,
-    expm1,
-    floor,
-    gate,
-    ge,
-    gelu,
-    gt,
-    isnan,
-    le,
-    leaky_relu,
-    log,
-    log1p,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    lt,
-    masked_fill,
-    maximum,
-    minimum,
-    ne,
-    neg,
-    negative,
-    pow,
-    reciprocal,
-    rsqrt,
-    sigmoid,
-    sign,
-    silu,
-    sin,
-    softplus,
-    sqrt,
-    square,
-    sub,
-    subtract,
-    to,
-    true_divide,
-    where,
-)
-from level1_foundations.tensor_indexing import (
-    arange,
-    cat,
-    clone,
-    concatenate,
-    eye,
-    flatten,
-    flip,
-    full,
-    gather,
-    index,
-    index_select,
-    ones,
-    ones_like,
-    pad,
-    permute,
-    scatter_add,
-    split,
-    squeeze,
-    stack,
-    swapaxes,
-    transpose,
-    tril,
-    triu,
-    unbind,
-    unfold,
-    unsqueeze,
-    zeros,
-    zeros_like,
-)
-from level1_foundations.tensor_networks import (
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    embedding,
-    layer_norm,
-    linear,
-    mse_loss,
-)
-from level1_foundations.tensor_reductions import (
-    all,
-    amax,
-    amin,
-    any,
-    argmax,
-    argmin,
-    cumsum,
-    einsum,
-    log_softmax,
-    logsumexp,
-    max,
-    mean,
-    min,
-    norm,
-    prod,
-    softmax,
-    sort,
-    std,
-    var,
-)
+from level1_foundations.tensor_elementwise import *  # noqa: F403
+from level1_foundations.tensor_elementwise import gate, to
+from level1_foundations.tensor_indexing import *  # noqa: F403
+from level1_foundations.tensor_indexing import clone, ones_like, zeros_like
+from level1_foundations.tensor_networks import *  # noqa: F403
+from level1_foundations.tensor_networks import cross_entropy, linear
+from level1_foundations.tensor_reductions import *  # noqa: F403
+from level1_foundations.tensor_reductions import amax, argmax, softmax
 
 __all__ = [
-    "Dual", "Node", "Promise", "Tensor", "abs", "add", "all", "amax", "amin", "any", "arange", "argmax",
-    "argmin", "as_tensor", "backward", "binary_cross_entropy_with_logits", "broadcast_to", "cat",
-    "checkpoint", "clamp", "clip", "clone", "concatenate", "cos", "cross_entropy", "cumsum", "div",
-    "divide", "einsum", "embedding", "enable_grad", "eq", "erf", "exp", "expm1", "eye", "flatten", "flip",
-    "floor", "full", "gather", "ge", "gelu", "grad", "gradients", "gt", "hessian_vector_product", "index",
-    "index_select", "is_grad_enabled", "isnan", "jvp", "layer_norm", "le", "leaky_relu", "linear", "log",
-    "log1p", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "lt",
-    "masked_fill", "matmul", "max", "maximum", "mean", "min", "minimum", "mse_loss", "mul", "multiply",
-    "ne", "neg", "negative", "no_grad", "norm", "ones", "ones_like", "pad", "permute", "pow", "prod",
-    "reciprocal", "record", "relu", "reshape", "rsqrt", "scatter_add", "set_grad_enabled", "sigmoid",
-    "sign", "silu", "sin", "softmax", "softplus", "sort", "split", "sqrt", "square", "squeeze", "stack",
-    "std", "sub", "subtract", "sum", "swapaxes", "tanh", "tensor", "transpose", "tril", "triu",
-    "true_divide", "unbind", "unfold", "unsqueeze", "var", "vjp", "where", "zeros", "zeros_like",
+    "Dual", "Node", "Promise", "Tensor", "add", "as_tensor", "backward", "broadcast_to", "checkpoint",
+    "enable_grad", "exp", "grad", "gradients", "hessian_vector_product", "is_grad_enabled", "jvp",
+    "matmul", "mul", "multiply", "no_grad", "record", "relu", "reshape", "set_grad_enabled", "sum",
+    "tanh", "tensor", "vjp",
+    *tensor_elementwise.__all__, *tensor_indexing.__all__, *tensor_networks.__all__, *tensor_reductions.__all__,
 ]  # fmt: skip
 
 # %% [markdown]

@@ -27,6 +27,14 @@ import numpy as np
 
 from level1_foundations.tensor import Tensor, as_tensor, floating, mode, new_tensor, operands, record
 
+__all__ = [
+    "abs", "clamp", "clip", "cos", "div", "divide", "eq", "erf", "expm1", "floor", "ge", "gelu", "gt",
+    "isnan", "le", "leaky_relu", "log", "log1p", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "lt", "masked_fill", "maximum", "minimum", "ne", "neg", "negative", "pow",
+    "reciprocal", "rsqrt", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "square", "sub",
+    "subtract", "true_divide", "where",
+]  # fmt: skip
+
 # %% [markdown]
 # ## Arithmetic
 

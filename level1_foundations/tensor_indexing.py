@@ -38,6 +38,12 @@ from level1_foundations.tensor import (
 )
 from level1_foundations.tensor_elementwise import where
 
+__all__ = [
+    "arange", "cat", "clone", "concatenate", "eye", "flatten", "flip", "full", "gather", "index",
+    "index_select", "ones", "ones_like", "pad", "permute", "scatter_add", "split", "squeeze", "stack",
+    "swapaxes", "transpose", "tril", "triu", "unbind", "unfold", "unsqueeze", "zeros", "zeros_like",
+]  # fmt: skip
+
 # %% [markdown]
 # ## Axes: the transpose of a permutation is its inverse
 

@@ -38,6 +38,10 @@ from level1_foundations.tensor import (
 from level1_foundations.tensor_elementwise import gate, gelu, sigmoid, silu, softplus
 from level1_foundations.tensor_reductions import log_softmax, softmax
 
+__all__ = [
+    "binary_cross_entropy_with_logits", "cross_entropy", "embedding", "layer_norm", "linear", "mse_loss",
+]  # fmt: skip
+
 # %% [markdown]
 # ## The linear layer
 #

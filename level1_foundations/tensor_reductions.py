@@ -27,6 +27,11 @@ import numpy as np
 from level1_foundations.tensor import Tensor, as_tensor, axes_of, floating, new_tensor, record
 from level1_foundations.tensor_elementwise import maximum, minimum, where
 
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "cumsum", "einsum", "log_softmax", "logsumexp",
+    "max", "mean", "min", "norm", "prod", "softmax", "sort", "std", "var",
+]  # fmt: skip
+
 # %% [markdown]
 # ## Axes
 

@@ -56,7 +56,7 @@ class RequestRefused(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-async def read_body(request: Request, config: ServiceConfig) -> bytes:
+async def read_body(request: Any, config: ServiceConfig) -> bytes:
     """The body of a request, never holding more than `config.body_limit` bytes of it.
 
     A declared length is checked before anything is read; a chunked body, which declares none, is counted

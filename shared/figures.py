@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "PALETTE", "save", "show", "subplots", "theme", "to_png"]
+__all__ = ["COLORS", "PALETTE", "in_notebook", "save", "show", "subplots", "theme", "to_png"]
 
 COLORS = {
     "ours": "#0072B2",
@@ -126,12 +126,17 @@ def to_png(figure: Figure, *, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this process."""
+    return "ipykernel" in sys.modules
+
+
 def show(figure: Figure, name: str) -> None:
     """Display the figure in a notebook; elsewhere save it as `output/figures/<name>.png` and say where."""
-    if "ipykernel" in sys.modules:
+    if in_notebook():
         from IPython.display import Image, display
 
-        display(Image(to_png(figure)))
+        display(Image(to_png(figure, dpi=144)))
         return
     path = save(figure, Path("output") / "figures" / f"{name}.png")
     print(f"figure saved: {path}")

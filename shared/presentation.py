@@ -1,15 +1,16 @@
-"""What a topic or failure-mode file shows when it is run as a script or as a notebook."""
+"""What a topic or failure-mode file shows: as text when it is a script, as tables of the page in a notebook."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import figures
 from shared.agreement import Agreement
-from shared.failure_mode import FailureMode, Measurement, measure
+from shared.failure_mode import FailureMode, Measurement, Outcome, measure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,24 +31,31 @@ def present_topic(validate: Callable[[], list[Agreement]], example: Callable[[],
 
     The name of the saved figure is the file's own, such as `output/figures/k_means.png`.
     """
-    console = _console()
     agreements = validate()
-    for table in agreement_tables(agreements):
-        console.print(table, "")
     agreeing = sum(agreement.agrees for agreement in agreements)
-    console.print(f"{agreeing} of {len(agreements)} quantities agree with the reference.")
+    summary = f"{agreeing} of {len(agreements)} quantities agree with the reference."
+    if figures.in_notebook():
+        _display_html(f"{_agreements_html(agreements)}<p>{summary}</p>")
+    else:
+        console = _console()
+        for table in agreement_tables(agreements):
+            console.print(table, "")
+        console.print(summary)
     figures.show(example(), _own_name(validate))
 
 
 def present_failure_modes(failure_modes: Sequence[FailureMode]) -> None:
     """Measure each failure mode at its default seeds, print predicted beside measured, show its figure."""
-    console = _console()
     for failure_mode in failure_modes:
         outcome = measure(failure_mode)
-        console.print(f"[bold]{failure_mode.title}[/bold]")
-        for label, measurement in (("breaks", outcome.breaks), ("mended", outcome.remedy)):
-            for line in outcome_lines(label, measurement):
-                console.print(line)
+        if figures.in_notebook():
+            _display_html(_outcome_html(outcome))
+        else:
+            console = _console()
+            console.print(f"[bold]{failure_mode.title}[/bold]")
+            for label, measurement in (("breaks", outcome.breaks), ("mended", outcome.remedy)):
+                for line in outcome_lines(label, measurement):
+                    console.print(line)
         name = f"{_own_name(failure_mode.breaks.experiment)}_{failure_mode.name}"
         figures.show(failure_mode.figure(), name)
 
@@ -120,5 +128,84 @@ def _own_name(function: Any) -> str:
 def _console() -> Console:
     from rich.console import Console
 
-    width = 120 if "ipykernel" in sys.modules or not sys.stdout.isatty() else None
-    return Console(width=width, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+
+
+# In a notebook the same content is shown as tables of the page, which can be read on a narrow screen, in the dark,
+# and by a screen reader. The classes are for the site's style sheet; without it the tables look as the notebook's own.
+
+
+def _display_html(html: str) -> None:
+    from IPython.display import HTML, display
+
+    display(HTML(html))
+
+
+def _agreements_html(agreements: Sequence[Agreement]) -> str:
+    """The agreements as HTML tables, one for each reference and dataset."""
+    from itertools import groupby
+
+    tables = []
+    for (reference, version, dataset), group in groupby(
+        agreements, key=lambda a: (a.reference, a.reference_version, a.dataset)
+    ):
+        rows = [
+            (
+                escape(agreement.quantity),
+                escape(_digest(agreement.ours)),
+                escape(_digest(agreement.theirs)),
+                f"{agreement.error:.1e}",
+                f"{agreement.tolerance:.0e}",
+                f"{agreement.seconds_ours:.2g}",
+                f"{agreement.seconds_reference:.2g}",
+                _mark("yes" if agreement.agrees else "no", "holds" if agreement.agrees else "refuted"),
+            )
+            for agreement in group
+        ]
+        columns = ("quantity", "ours", "reference", "error", "allowed", "seconds", "theirs", "agrees")
+        tables.append(
+            f"<p>against <b>{escape(reference)}</b> {escape(version)} on {escape(dataset)}</p>"
+            + _table_html(columns, rows)
+        )
+    return "\n".join(tables)
+
+
+def _outcome_html(outcome: Outcome) -> str:
+    """A failure mode, measured: what is claimed in a sentence each, the numbers in a table."""
+    rows = []
+    for label, measurement in (("breaks", outcome.breaks), ("mended", outcome.remedy)):
+        claim = measurement.claim
+        low, high = (format_number(end) for end in measurement.interval)
+        verdict = _mark(measurement.verdict, measurement.verdict)
+        if measurement.verdict == "inconclusive":
+            verdict += f" (try about {measurement.seeds_needed} seeds)"
+        rows.append(
+            (
+                f"<b>{label}</b>",
+                escape(claim.quantity),
+                f"{claim.relation} {format_number(measurement.predicted)}",
+                f"{format_number(measurement.delta)}",
+                format_number(measurement.measured),
+                "exact" if claim.deterministic else f"[{low}, {high}]",
+                f"{measurement.seeds}",
+                verdict,
+            )
+        )
+    columns = ("", "quantity", "predicted", "within δ", "measured", "95 % interval", "seeds", "verdict")
+    return (
+        f"<p><b>{escape(outcome.failure_mode.title)}.</b> {escape(outcome.breaks.claim.statement)} "
+        f"<b>Mended:</b> {escape(outcome.remedy.claim.statement)}</p>" + _table_html(columns, rows)
+    )
+
+
+def _table_html(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{column}</th>" for column in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return (
+        '<div class="groundup-wide" style="overflow-x: auto"><table class="groundup-table">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _mark(text: str, verdict: str) -> str:
+    return f'<b class="groundup-{verdict}">{text}</b>'

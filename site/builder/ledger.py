@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from math import floor, log10
 from typing import Any
 
 from groundup import catalogue
@@ -66,7 +67,7 @@ def _failure(entry: dict[str, Any]) -> str:
     rows = "".join(
         f"<tr><th>{label}</th><td>{escape(claim['quantity'])}</td>"
         f"<td>{escape(claim['relation'])} {_number(claim['predicted'])}</td><td>{_number(claim['measured'])}</td>"
-        f"<td>{_interval(claim)}</td><td>{_number(claim['delta'])}</td><td>{claim['seeds']}</td>"
+        f"<td>{_interval(claim)}</td><td>{_number(claim['tolerance'])}</td><td>{claim['seeds']}</td>"
         f"<td>{_verdict(claim['verdict'])}</td></tr>"
         for label, claim in (("breaks", entry), ("mended", remedy))
     )
@@ -85,8 +86,8 @@ def _failure(entry: dict[str, Any]) -> str:
 def _agreements(entries: Sequence[dict[str, Any]]) -> str:
     rows = "".join(
         f'<tr id="{escape(entry["id"])}"><td>{escape(entry["quantity"])}{_permalink(entry["id"])}</td>'
-        f"<td>{escape(entry['reference'])}</td><td>{escape(entry['dataset'])}</td><td>{entry['error']:.1e}</td>"
-        f"<td>{entry['tolerance']:.0e}</td><td>{_yes(entry['agrees'])}</td></tr>"
+        f"<td>{escape(entry['reference'])}</td><td>{escape(entry['dataset'])}</td><td>{_magnitude(entry['error'])}</td>"
+        f"<td>{entry['tolerance']:.0e}</td><td>{_yes(entry['agrees'])}</td><td>{escape(entry['reason'])}</td></tr>"
         for entry in entries
     )
     agreeing = sum(entry["agrees"] for entry in entries)
@@ -94,7 +95,8 @@ def _agreements(entries: Sequence[dict[str, Any]]) -> str:
         '<div class="groundup-claim"><h3>Agreement with the library</h3>\n'
         f"<p>{agreeing} of {len(entries)} quantities agree; run again with <code>{escape(entries[0]['rerun'])}</code></p>\n"
         '<div class="groundup-wide"><table class="groundup-table">'
-        "<thead><tr><th>quantity</th><th>reference</th><th>data</th><th>error</th><th>allowed</th><th>agrees</th></tr>"
+        "<thead><tr><th>quantity</th><th>reference</th><th>data</th><th>error</th><th>allowed</th><th>agrees</th>"
+        "<th>why that much is allowed</th></tr>"
         f"</thead><tbody>{rows}</tbody></table></div></div>"
     )
 
@@ -103,10 +105,17 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
+def _magnitude(error: float | None) -> str:
+    """Rounding errors reproduce in their order of magnitude only, and so the page shows no more."""
+    if not error:
+        return "–" if error is None else "0"
+    return f"≈ 1e{floor(log10(error)):+03d}"
+
+
 def _interval(claim: dict[str, Any]) -> str:
-    if claim.get("deterministic"):
-        return "exact"
     low, high = claim["interval"]
+    if low == high and claim["seeds"] == 1:
+        return "exact"
     return f"[{_number(low)}, {_number(high)}]"
 
 

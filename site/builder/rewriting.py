@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["BrokenLink", "Rewriter", "citation"]
+__all__ = ["Rewriter", "citation"]
 
-LEDGER_FILE = "research_notes/ledger.json"
+LEDGER_FILES = ("research_notes/ledger.json", "research_notes/ledger.md")
 LEDGER_PAGE = "ledger"
 
 TOKEN = re.compile(
@@ -35,22 +35,19 @@ EXTERNAL = re.compile(r"^(?:[a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
 CITED = re.compile(r"^(?P<before>[^@]*?)\s*@(?P<key>[\w:.+-]*\w)\s*(?P<after>.*)$", re.DOTALL)
 
 
-class BrokenLink(ValueError):
-    """A link of the repository leads to a file that does not exist."""
-
-
 @dataclass
 class Rewriter:
     """Rewrites the text of repository files.
 
     `document_of` is called with a repository path and returns the site's document for it, with its suffix
     (`level2_classical/k_means.ipynb`), or None if there is no such file. `copied` collects pictures to be
-    copied to the same path, `broken` the links that lead nowhere.
+    copied to the same path, `broken` the links that lead nowhere. `entries` maps each name under which the notes
+    point to an entry of the ledger to the entry's id.
     """
 
     document_of: Callable[[str], str | None]
     exists: Callable[[str], bool]
-    entries: Mapping[str, object] = field(default_factory=dict)
+    entries: Mapping[str, str] = field(default_factory=dict)
     copied: set[str] = field(default_factory=set)
     broken: list[str] = field(default_factory=list)
 
@@ -63,7 +60,8 @@ class Rewriter:
             if match["citation"]:
                 return citation(match["cited"])
             if match["code"] and match["inside"] in self.entries:
-                return self._entry_link(f"<code>{html.escape(match['inside'])}</code>", match["inside"], document)
+                code = f"<code>{html.escape(match['inside'])}</code>"
+                return self._entry_link(code, self.entries[match["inside"]], document)
             return match[0]
 
         return TOKEN.sub(replace, text)
@@ -81,9 +79,11 @@ class Rewriter:
                 return self._broken(match[0], target, source)
             self.copied.add(path)
             return f"![{text}]({posixpath.relpath(path, here or '.')}{title})"
-        if path == LEDGER_FILE:
+        if path in LEDGER_FILES:
+            if fragment and fragment not in self.entries:
+                return self._broken(match[0], target, source)
             inside = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
-            return self._entry_link(inside, fragment, document)
+            return self._entry_link(inside, self.entries.get(fragment, ""), document)
         text = self.rewrite(text, source, document)
         found = self.document_of(path)
         if found is None:

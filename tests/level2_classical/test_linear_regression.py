@@ -453,7 +453,7 @@ def test_nearly_dependent_columns_hand_over_to_qr(solver):
 
 def test_descent_that_does_not_arrive_names_the_remedy():
     longley = load_longley()
-    with pytest.warns(UserWarning, match=r"did not reach tol=1e-10 within 50 steps.*use solver='qr'"):
+    with pytest.warns(UserWarning, match=r"did not reach tol=1e-12 within 50 steps.*use solver='qr'"):
         LinearRegression(solver="gradient_descent", max_iter=50).fit(longley.X, longley.y)
 
 

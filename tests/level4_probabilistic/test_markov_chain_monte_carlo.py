@@ -214,15 +214,15 @@ def test_turning_is_moving_against_the_way():
 
 
 def test_joining_two_stretches_looks_across_the_joint():
-    """The ends agree with the whole way, but the left part plus the first point of the right one has turned."""
-    first, last = np.array([[1.0, 0.0]]), np.array([[1.0, 0.0]])
-    inner_left, inner_right = np.array([[-1.0, 0.5]]), np.array([[-1.0, 0.5]])
-    left_sum, right_sum = np.array([[0.5, 0.5]]), np.array([[3.0, 0.5]])
-    assert not markov_chain_monte_carlo.is_turning(first, last, left_sum + right_sum)[0]
+    """The ends agree with the whole way, but the right part, with the last point of the left one, has turned."""
+    east, back = np.array([[1.0, 0.0]]), np.array([[-1.0, 0.5]])
+    left_sum, right_sum = np.array([[3.0, 0.0]]), np.array([[0.5, 0.5]])
+    assert not markov_chain_monte_carlo.is_turning(east, east, left_sum + right_sum)[0]
     join = markov_chain_monte_carlo.join_is_turning
-    assert join(first, inner_left, inner_right, last, left_sum, right_sum)[0]
-    assert join(last, inner_right, inner_left, first, right_sum, left_sum)[0], "and the same backwards"
-    assert not join(first, first, last, last, 2 * first, 2 * last)[0]
+    assert join(east, back, east, east, left_sum, right_sum)[0]
+    assert join(east, east, back, east, right_sum, left_sum)[0], "and the same backwards"
+    assert join(east, east, east, -east, 2 * east, 0.5 * east)[0], "and the whole"
+    assert not join(east, east, east, east, 2 * east, 2 * east)[0]
 
 
 def grow(n_leaves, step, chains=1, start=0.0, momentum=1.0, seed=0):
@@ -272,6 +272,61 @@ def test_a_subtree_stops_where_it_turns():
     assert tree.n_leaves[0] == 6
 
 
+def first_turned_block(momenta):
+    """A slow reading of the rule: after how many leaves an aligned block of 2, 4, 8, … has turned; None if none."""
+    join = markov_chain_monte_carlo.join_is_turning
+    for end in range(1, len(momenta) + 1):
+        size = 2
+        while end % size == 0:
+            left, right = momenta[end - size : end - size // 2], momenta[end - size // 2 : end]
+            if join(left[0], left[-1], right[0], right[-1], np.sum(left, axis=0), np.sum(right, axis=0))[0]:
+                return end
+            size *= 2
+    return None
+
+
+def test_a_subtree_looks_at_every_block_of_its_leaves():
+    rng = np.random.default_rng(8)
+    position, momenta = rng.standard_normal((200, 3)), rng.standard_normal((200, 3))
+    step = np.array([[0.02, 0.1, 0.3]])
+    target, state = a_target(), state_at(position)
+    tree = markov_chain_monte_carlo.grow_subtree(
+        target, state, momenta, np.zeros(200), step / 2, step, 32, np.random.default_rng(0)
+    )
+    path, momentum = [], momenta
+    for _ in range(32):
+        state, momentum = markov_chain_monte_carlo.leapfrog(target, state, momentum, step / 2, step)
+        path.append(momentum)
+    stops = [first_turned_block([p[chain : chain + 1] for p in path]) for chain in range(200)]
+    np.testing.assert_array_equal(tree.n_leaves, [stop or 32 for stop in stops])
+    np.testing.assert_array_equal(tree.usable, [stop is None for stop in stops])
+    assert 20 < tree.usable.sum() < 180, "some stop, some do not"
+
+
+def slow_depth(position, step, rng):
+    """How often NUTS doubles from `position`, with all momenta kept, and the same random numbers used up."""
+    state, momentum = state_at(position), rng.standard_normal(position.shape)
+    ends, path = [(state, momentum)] * 2, [momentum]  # path: from the past to the future
+    for depth in range(10):
+        side = int(rng.integers(0, 2, size=1)[0])
+        signed, (state, momentum), new = (2 * side - 1) * step, ends[side], []
+        for _ in range(2**depth):
+            state, momentum = markov_chain_monte_carlo.leapfrog(
+                a_target(), state, momentum, signed / 2, signed
+            )
+            new.append(momentum)
+        ends[side] = (state, momentum)
+        rng.gumbel(size=(2**depth, 1)), rng.standard_exponential(1)
+        old = path if side else path[::-1]
+        sums = np.sum(old, axis=0), np.sum(new, axis=0)
+        if first_turned_block(new) or markov_chain_monte_carlo.join_is_turning(
+            old[0], old[-1], new[0], new[-1], *sums
+        ):
+            return depth + 1
+        path = path + new if side else new[::-1] + path
+    return 10
+
+
 def test_a_subtree_stops_where_it_is_lost():
     tree = grow(8, 60.0)
     assert tree.diverging[0] and not tree.usable[0] and tree.n_leaves[0] < 4
@@ -292,6 +347,19 @@ def test_a_nuts_step_leaves_the_target_as_it_is():
     assert acceptance.mean() < 0.99 and depth.min() >= 1 and not saturated.any()
 
 
+def test_a_nuts_step_leaves_a_target_in_several_dimensions_as_it_is():
+    rng = np.random.default_rng(9)
+    target = a_target(logistic_log_density, logistic_gradient)
+    state = state_at(rng.logistic(size=(N_CHAINS, 3)), logistic_log_density, logistic_gradient)
+    for _ in range(3):
+        state, _, _, depth, _ = markov_chain_monte_carlo.nuts_step(
+            target, state, 0.5, np.array([1.0, 1.5, 2.0]), 10, rng
+        )
+    assert depth.max() >= 4
+    for coordinate in range(3):
+        assert_logistic_moments(state.position[:, coordinate])
+
+
 def test_a_nuts_step_goes_far_and_both_ways():
     """From the middle of a normal a draw lands on either side alike, about a standard deviation away."""
     state = state_at(np.zeros((N_CHAINS, 1)))
@@ -300,6 +368,18 @@ def test_a_nuts_step_goes_far_and_both_ways():
     )
     assert abs(np.mean(new.position > 0) - 0.5) < 5 * 0.5 / np.sqrt(N_CHAINS)
     assert np.abs(new.position).mean() > 0.5
+
+
+def test_a_nuts_step_doubles_until_it_turns():
+    step, depths = np.array([0.05, 0.1, 0.2]), []
+    for seed in range(60):
+        position = np.random.default_rng(1000 + seed).standard_normal((1, 3))
+        _, _, _, depth, _ = markov_chain_monte_carlo.nuts_step(
+            a_target(), state_at(position), 1.0, step, 10, np.random.default_rng(seed)
+        )
+        depths.append(depth[0])
+        assert depth[0] == slow_depth(position, step, np.random.default_rng(seed))
+    assert len(set(depths)) > 2, "different starts turn at different depths"
 
 
 def test_a_nuts_step_ends_at_the_depth_that_it_is_allowed():

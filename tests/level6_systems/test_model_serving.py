@@ -567,6 +567,9 @@ def test_float64_networks_keep_their_digits_and_can_be_narrowed():
     ours, theirs = outputs(network, X)
     np.testing.assert_allclose(theirs, ours, rtol=1e-12, atol=1e-13)
     assert OnnxPredictor(export_onnx(network, 4, dtype=np.float32).SerializeToString())(X).dtype == np.float32
+    linear = modules.Linear(4, 8, dtype=np.float64, rng=0)
+    gelu, theirs = outputs(modules.Sequential(linear, modules.GELU("tanh")), 3.0 * X)
+    np.testing.assert_allclose(theirs, gelu, rtol=1e-12, atol=1e-13)
     gelu, theirs = outputs(MLP([4, 8, 3], "gelu", dtype=np.float64, rng=0), X)
     np.testing.assert_allclose(theirs, gelu, atol=1e-6)
 
@@ -603,6 +606,13 @@ def test_a_change_in_place_is_refused():
 
     with pytest.raises(UnsupportedOperation, match="in place"):
         export_onnx(Function(forward), 4)
+
+
+def test_an_argument_that_the_translation_ignores_is_refused_not_dropped(monkeypatch):
+    ignorant = lambda step: step.graph.node("Softmax", step[0])
+    monkeypatch.setitem(onnx_export.EMITTERS, "softmax", ignorant)
+    with pytest.raises(UnsupportedOperation, match=r"no translation for its arguments \['dim'\]"):
+        export_onnx(Function(lambda x, w: ad.softmax(x, 0)), 4)
 
 
 def test_export_leaves_the_network_as_it_was_and_traces_evaluation_mode():
@@ -790,6 +800,26 @@ def test_bad_bodies_are_refused_with_a_message(service, body, status, message):
 def test_a_body_of_20_megabytes_is_refused_and_the_answer_arrives(service):
     answer = client.fetch(f"{service.url}/predict", body=b"1" * 20_000_000)
     assert answer.status == 413 and "bytes" in answer.json()["error"]
+
+
+def test_of_a_body_that_is_too_large_no_more_than_the_limit_is_ever_held():
+    import tracemalloc
+
+    from level6_systems.application import RequestRefused, read_body
+
+    pieces = iter(range(59, -1, -1))
+
+    async def receive():
+        return {"type": "http.request", "body": b"1" * 500_000, "more_body": next(pieces) > 0}
+
+    request = SimpleNamespace(headers={}, receive=receive)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestRefused, match="2,000,000 bytes"):
+            asyncio.run(read_body(request, ServiceConfig(body_limit=2_000_000)))
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def exchange(url, *pieces):

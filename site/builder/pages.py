@@ -1,0 +1,424 @@
+"""Which pages the site has, and their text, made from the repository's own files.
+
+`write_pages` fills a folder with Markdown and notebooks for Sphinx: the README, the levels' pages, every topic and
+its failure modes as notebooks that will be executed, research notes, the ledger, references, and the source of every
+other file that a page links to. Nothing is written twice: a page is its file, with links and citations rewritten.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import posixpath
+import shutil
+import sys
+from collections.abc import Iterable
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+
+from builder.ledger import ledger_page
+from builder.rewriting import Rewriter
+from groundup import catalogue
+from groundup.catalogue import ROOT, Level, Topic
+
+__all__ = ["BrokenLinks", "is_percent", "write_pages"]
+
+NOTES_IN_ORDER = (
+    "notation", "numerical_stability", "honest_evaluation", "convergence", "uncertainty", "open_questions",
+)  # fmt: skip
+LANGUAGES = {
+    ".py": "python", ".toml": "toml", ".json": "json", ".cff": "yaml", ".yaml": "yaml", ".yml": "yaml",
+    ".bib": "bibtex", ".txt": "text", ".sh": "bash", "": "text",
+}  # fmt: skip
+
+
+class BrokenLinks(ValueError):
+    """Links of the repository that lead nowhere, one sentence each."""
+
+
+def write_pages(folder: Path, root: Path = ROOT) -> None:
+    """Write every page into the folder and remove what is there and is no page any more.
+
+    A file whose text did not change keeps its time, so that Sphinx reads only what is new.
+
+    Raises:
+        BrokenLinks: a page links to a file that does not exist.
+    """
+    _Writer(folder, root).write()
+
+
+class _Writer:
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.folder, self.root = folder, root
+        self.written: set[Path] = set()
+        self.documents: dict[str, str] = {}  # repository path -> the site's document, with its suffix
+        self.sources: list[str] = []  # repository paths that need a page because somebody links to them
+        ledger = root / "research_notes" / "ledger.json"
+        self.entries = json.loads(ledger.read_text(encoding="utf-8"))["entries"] if ledger.exists() else []
+        names = {}
+        for entry in self.entries:
+            names[entry["id"].replace("/", "-").replace("_", "-")] = entry["id"]
+        names |= {entry["id"]: entry["id"] for entry in self.entries}
+        self.rewriter = Rewriter(self._document_of, lambda path: (root / path).is_file(), names)
+
+    def write(self) -> None:
+        levels = catalogue.levels()
+        self._map(levels)
+        self._home(levels)
+        for level in levels:
+            self._level(level)
+        self._notes()
+        self._text("ledger.md", ledger_page(self.entries))
+        self._text("references.md", REFERENCES)
+        for name in ("CONTRIBUTING.md",):
+            if (self.root / name).exists():
+                self._markdown(name)
+        while self.sources:
+            self._source(self.sources.pop())
+        if self.rewriter.broken:
+            raise BrokenLinks("\n".join(sorted(set(self.rewriter.broken))))
+        for path in self.rewriter.copied:
+            self._copy(path)
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file() and path not in self.written:
+                path.unlink()
+
+    # --- the map from files to documents -------------------------------------------------------------------
+
+    def _map(self, levels: Iterable[Level]) -> None:
+        self.documents = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md"}
+        self.documents["research_notes/references.bib"] = "references.md"
+        self.documents["research_notes/README.md"] = "research_notes/index.md"
+        for note in self._note_names():
+            self.documents[f"research_notes/{note}.md"] = f"research_notes/{note}.md"
+        for level in levels:
+            self.documents[f"{level.package}/README.md"] = f"{level.package}/index.md"
+            self.documents[f"{level.package}/RESEARCH_NOTE.md"] = f"{level.package}/research_note.md"
+            for topic in level.topics:
+                for path in (topic.path, topic.failure_modes_path):
+                    if path.exists():
+                        name = path.relative_to(ROOT).as_posix()
+                        self.documents[name] = name.replace(".py", ".ipynb")
+            for path in self._siblings(level):
+                suffix = ".ipynb" if is_percent(self.root / path) else ".md"
+                self.documents[path] = path.replace(".py", suffix)
+
+    def _document_of(self, path: str) -> str | None:
+        """The document of a repository file or folder; a file that has none yet gets a page with its source."""
+        if (self.root / path).is_dir():
+            path = posixpath.normpath(f"{path}/README.md")
+        if path in self.documents:
+            return self.documents[path] if (self.root / path).is_file() else None
+        if not (self.root / path).is_file():
+            return None
+        self.documents[path] = f"source/{path.lstrip('.')}.md"
+        self.sources.append(path)
+        return self.documents[path]
+
+    def _siblings(self, level: Level) -> list[str]:
+        """The level's modules that are no topics of their own: parts of a topic, or tools beside it."""
+        topics = {topic.path.name for topic in level.topics}
+        names = sorted(path.name for path in (self.root / level.package).glob("*.py"))
+        return [f"{level.package}/{n}" for n in names if n not in topics and n != "__init__.py"]
+
+    def _note_names(self) -> list[str]:
+        found = {path.stem for path in (self.root / "research_notes").glob("*.md")} - {"README", "ledger"}
+        return [n for n in NOTES_IN_ORDER if n in found] + sorted(found - set(NOTES_IN_ORDER))
+
+    # --- pages ---------------------------------------------------------------------------------------------
+
+    def _home(self, levels: Iterable[Level]) -> None:
+        trees = _tree(
+            "The six levels",
+            ((f"{level.number} · {level.title}", f"{level.package}/index") for level in levels),
+        )
+        trees += _tree(
+            "For review",
+            (
+                ("Research notes", "research_notes/index"),
+                ("The ledger of claims", "ledger"),
+                ("References", "references"),
+            ),
+        )
+        if (self.root / "CONTRIBUTING.md").exists():
+            trees += _tree("The project", (("Contributing", "contributing"),))
+        self._markdown("README.md", after=trees)
+
+    def _level(self, level: Level) -> None:
+        children = [(topic.title, topic.name) for topic in level.topics if topic.path.exists()]
+        owners = self._owners(level)
+        children += [(Path(path).stem, Path(path).stem) for path, topic in owners.items() if topic is None]
+        if (self.root / level.package / "RESEARCH_NOTE.md").exists():
+            children.append(("Research note", "research_note"))
+            self._markdown(f"{level.package}/RESEARCH_NOTE.md")
+        readme = f"{level.package}/README.md"
+        if (self.root / readme).exists():
+            self._markdown(readme, after=_tree(None, children))
+        else:
+            lines = [f"# Level {level.number}: {level.title}", "", f"*{level.question}*", ""]
+            lines += [f"- [{topic.title}]({topic.name}.ipynb): {topic.summary}" for topic in level.topics]
+            self._text(self.documents[readme], "\n".join([*lines, "", _tree(None, children)]))
+        for topic in level.topics:
+            if topic.path.exists():
+                self._topic(topic, [path for path, owner in owners.items() if owner == topic])
+        for path in owners:
+            if is_percent(self.root / path):
+                self._notebook(path, execute=False)
+            else:
+                self._source(path)
+
+    def _owners(self, level: Level) -> dict[str, Topic | None]:
+        """Each module beside the topics, with the topic that it stands under: the first to use it or to link to it."""
+        owners: dict[str, Topic | None] = {}
+        for path in self._siblings(level):
+            module = path.removesuffix(".py").replace("/", ".")
+            name = Path(path).name
+            users = [
+                topic
+                for topic in level.topics
+                if topic.path.exists()
+                and (module in _imports(topic.path) or f"]({name})" in topic.path.read_text(encoding="utf-8"))
+            ]
+            users += [topic for topic in level.topics if name.startswith(topic.name)]
+            own = self.root / path
+            users += [t for t in level.topics if not users and t.module_name in _imports(own)]
+            owners[path] = users[0] if users else (level.topics[0] if len(level.topics) == 1 else None)
+        return owners
+
+    def _topic(self, topic: Topic, parts: list[str]) -> None:
+        level = next(level for level in catalogue.levels() if level.number == topic.level)
+        up = "../"
+        needs = [catalogue.get(name) for name in topic.needs]
+        leads = [other for other in catalogue.topics().values() if topic.name in other.needs]
+        card = [f"**Level {level.number}** · [{level.title}](index.md)"]
+        card.append("**Study first** · " + (_links(needs, up) or "nothing: you can begin here"))
+        if leads:
+            card.append("**Leads to** · " + _links(leads, up))
+        children = [(Path(path).stem, Path(path).stem) for path in parts]
+        if topic.failure_modes_path.exists():
+            card.append(
+                f"**How it breaks** · [predicted, measured, mended](failure_modes/{topic.name}.ipynb)"
+            )
+            children.insert(0, ("How it breaks", f"failure_modes/{topic.name}"))
+        card.append(
+            f"**Write it yourself** · `groundup practice {topic.name}`, then `groundup check {topic.name}`"
+        )
+        card.append(
+            f"**This page is a file** · {_download(topic.path, f'{topic.package}/{topic.name}.ipynb')}"
+        )
+        path = topic.path.relative_to(ROOT).as_posix()
+        self._notebook(path, card=card, after=_tree(None, children), topic=topic)
+        if topic.failure_modes_path.exists():
+            card = [
+                f"**Level {level.number}** · [{level.title}](../index.md)",
+                f"**The topic** · [{topic.title}](../{topic.name}.ipynb)",
+                f"**Run it again** · `groundup break {topic.name}`",
+            ]
+            mine = [e["id"] for e in self.entries if e["topic"] == topic.name and e["kind"] == "failure_mode"]
+            if mine:
+                card.append(
+                    f'**In the ledger** · <a class="reference internal" href="../../ledger.html#{mine[0]}">every claim</a>'
+                )
+            path = topic.failure_modes_path.relative_to(ROOT).as_posix()
+            card.append(
+                f"**This page is a file** · {_download(topic.failure_modes_path, self.documents[path])}"
+            )
+            self._notebook(path, card=card, topic=topic)
+
+    def _notebook(
+        self,
+        path: str,
+        *,
+        card: list[str] | None = None,
+        after: str = "",
+        topic: Topic | None = None,
+        execute: bool = True,
+    ) -> None:
+        """A percent file as a notebook, with a card under its title and a first, hidden cell with what it rests on."""
+        document = self.documents[path]
+        notebook = jupytext.read(self.root / path)
+        cells = [cell for cell in notebook.cells if cell.source.strip()]
+        for cell in cells:
+            cell.metadata = nbformat.NotebookNode()
+            if cell.cell_type == "markdown":
+                cell.source = self.rewriter.rewrite(cell.source, path, document)
+        if not cells or not cells[0].source.startswith("# ") or cells[0].cell_type != "markdown":
+            cells.insert(0, nbformat.v4.new_markdown_cell(f"# {Path(path).stem}"))
+        if card:
+            title, _, rest = cells[0].source.partition("\n")
+            items = "\n".join(f"- {item}" for item in card)
+            cells[0].source = f"{title}\n\n:::{{container}} groundup-card\n{items}\n:::\n{rest}"
+        if after:
+            cells.append(nbformat.v4.new_markdown_cell(after))
+        if execute and topic is not None:
+            first = nbformat.v4.new_code_cell(
+                f"# What this run rests on: {fingerprint(self.root / path, topic)}"
+            )
+            first.metadata["tags"] = ["remove-cell"]
+            cells.insert(1, first)
+            heading = cells[0].source.partition("\n")[0].lstrip("# ")
+            for cell in cells:
+                if cell.cell_type == "code" and "present_" in cell.source and "__main__" in cell.source:
+                    cell.metadata["mystnb"] = {"image": {"alt": f"Figure: {heading}"}}
+        for index, cell in enumerate(cells):
+            cell["id"] = f"cell-{index}"
+        page = nbformat.v4.new_notebook(cells=cells)
+        page.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        page.metadata["language_info"] = {"name": "python"}
+        if not execute:
+            page.metadata["mystnb"] = {"execution_mode": "off"}
+        self._text(document, nbformat.writes(page))
+
+    def _notes(self) -> None:
+        names = self._note_names()
+        index = "research_notes/README.md"
+        tree = _tree(None, ((None, name) for name in names))
+        for name in names:
+            self._markdown(f"research_notes/{name}.md")
+        if (self.root / index).exists():
+            self._markdown(index, after=tree)
+            return
+        notes = [
+            f"- [Level {level.number}: {level.title}](../{level.package}/research_note.md)"
+            for level in catalogue.levels()
+            if (self.root / level.package / "RESEARCH_NOTE.md").exists()
+        ]
+        self._text(self.documents[index], "\n".join(["# Research notes", "", *notes, "", tree]))
+
+    def _markdown(self, path: str, after: str = "") -> None:
+        document = self.documents[path]
+        text = (self.root / path).read_text(encoding="utf-8")
+        self._text(document, f"{self.rewriter.rewrite(text, path, document)}\n{after}")
+
+    def _source(self, path: str) -> None:
+        """A page that shows a file as it is."""
+        document = self.documents[path]
+        here = posixpath.dirname((self.folder / document).as_posix())
+        language = LANGUAGES.get(Path(path).suffix, "text")
+        introduction = ""
+        if path.endswith(".py"):
+            docstring = ast.get_docstring(ast.parse((self.root / path).read_text(encoding="utf-8"))) or ""
+            introduction = docstring.partition("\n\n")[0].replace("\n", " ")
+        orphan = "---\norphan: true\n---\n" if document.startswith("source/") else ""
+        target = os.path.relpath(self.root / path, here)
+        self._text(
+            document,
+            f"{orphan}# {Path(path).name}\n\n`{path}`. {introduction}\n\n```{{literalinclude}} {target}\n:language: {language}\n```\n",
+        )
+
+    # --- files ---------------------------------------------------------------------------------------------
+
+    def _text(self, document: str, text: str) -> None:
+        target = self.folder / document
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.written.add(target)
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
+
+    def _copy(self, path: str) -> None:
+        source, target = self.root / path, self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.written.add(target)
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, target)
+
+
+def is_percent(path: Path) -> bool:
+    """Whether a Python file is a notebook in the percent format, which its header says."""
+    with path.open(encoding="utf-8") as file:
+        head = file.read(400)
+    return head.startswith("# ---") and "format_name: percent" in head
+
+
+# --- what a run rests on -----------------------------------------------------------------------------------
+
+
+def fingerprint(path: Path, topic: Topic) -> str:
+    """A digest of every file of the repository that the page's code imports, and of the libraries it meets.
+
+    Outputs are cached under the code of a page; with this line in it, a change in a module below runs the
+    page again.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(_closure(path)):
+        digest.update(file.relative_to(ROOT).as_posix().encode())
+        digest.update(file.read_bytes())
+    digest.update(sys.version.encode())
+    for name in ("numpy", "matplotlib", *topic.mirrors):
+        digest.update(f"{name} {_version(name)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _closure(path: Path) -> set[Path]:
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found.add(current)
+            waiting += [_module_path(name) for name in _imports(current) if _module_path(name) is not None]
+    return found
+
+
+@cache
+def _imports(path: Path) -> frozenset[str]:
+    """Every module that a file imports, at the top or inside a function; `from a import b` may mean the module a.b."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(names)
+
+
+def _module_path(name: str) -> Any:
+    if name.split(".")[0] not in {"shared", *(level.package for level in catalogue.levels())}:
+        return None
+    path = ROOT / f"{name.replace('.', '/')}.py"
+    return path if path.is_file() else None
+
+
+@cache
+def _version(name: str) -> str:
+    distributions = metadata.packages_distributions().get(name, [name])
+    try:
+        return metadata.version(distributions[0])
+    except metadata.PackageNotFoundError:
+        return "missing"
+
+
+# --- small pieces of Markdown ------------------------------------------------------------------------------
+
+REFERENCES = """# References
+
+```{bibliography}
+:all:
+```
+"""
+
+
+def _tree(caption: str | None, entries: Iterable[tuple[str | None, str]]) -> str:
+    """A table of contents that shows in the sidebar only."""
+    lines = [f"{title} <{name}>" if title else name for title, name in entries]
+    if not lines:
+        return ""
+    head = f":caption: {caption}\n" if caption else ""
+    return "\n```{toctree}\n:hidden:\n" + head + "\n" + "\n".join(lines) + "\n```\n"
+
+
+def _links(topics: Iterable[Topic], up: str) -> str:
+    return ", ".join(f"[{topic.title}]({up}{topic.package}/{topic.name}.ipynb)" for topic in topics)
+
+
+def _download(path: Path, document: str) -> str:
+    target = os.path.relpath(path, (ROOT / "site" / "_pages" / document).parent)
+    return f"{{download}}`{path.relative_to(ROOT).as_posix()} <{Path(target).as_posix()}>`"

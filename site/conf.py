@@ -1,0 +1,103 @@
+"""Sphinx configuration of the site; `groundup site` and `make site` run it.
+
+Loading it writes the pages (`builder.pages`) into `_pages`. Nothing here or there is fetched from a network: the
+mathematics, the fonts and the search come from installed packages.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path[:0] = [str(HERE), str(ROOT)]
+
+# The notebooks run in processes of their own, in a temporary folder: they find the repository's packages here.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+
+from builder.links import check_site
+from builder.pages import BrokenLinks, write_pages
+from sphinx.errors import ConfigError, ExtensionError
+
+try:
+    write_pages(HERE / "_pages")
+except BrokenLinks as error:
+    raise ConfigError(str(error)) from None
+
+# --- project ---------------------------------------------------------------------------------------------------
+
+project = "Ground Up"
+html_title = "Ground Up"
+copyright = "the authors of Ground Up, MIT licence"
+language = "en"
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.mathjax",
+    "sphinxcontrib.bibtex",
+    "sphinx-mathjax-offline",  # its module's name has hyphens
+]
+
+# --- pages: Markdown and the notebooks that builder.pages made; nothing else is a page ---------------------------
+
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
+exclude_patterns = ["**.ipynb_checkpoints", "jupyter_execute"]
+nitpicky = True
+
+myst_enable_extensions = ["amsmath", "dollarmath", "colon_fence", "deflist"]
+myst_heading_anchors = 4
+myst_dmath_double_inline = True
+myst_dmath_allow_labels = False
+myst_links_external_new_tab = False
+
+# --- execution: cached under the code and everything it rests on; an error or a timeout fails the build ----------
+
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(HERE / "_build" / "jupyter_cache")
+nb_execution_in_temp = True
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+nb_ipywidgets_js = {}
+
+# --- references --------------------------------------------------------------------------------------------------
+
+bibtex_bibfiles = [os.path.relpath(ROOT / "research_notes" / "references.bib", HERE / "_pages")]
+bibtex_default_style = "plain"
+bibtex_reference_style = "author_year"
+
+# --- looks -------------------------------------------------------------------------------------------------------
+
+html_theme = "sphinx_book_theme"
+html_static_path = [str(HERE / "_static")]
+html_css_files = ["groundup.css"]
+html_copy_source = False
+html_show_sphinx = False
+html_last_updated_fmt = None
+html_theme_options = {
+    "show_navbar_depth": 2,
+    "home_page_in_toc": True,
+    "show_toc_level": 2,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "search_bar_text": "Search",
+    "back_to_top_button": False,
+    "pygments_light_style": "tango",
+    "pygments_dark_style": "github-dark",
+}
+
+
+def fail_on_broken_links(app, exception):
+    """Every link inside the built site leads to a page and an anchor, and nothing is loaded from elsewhere."""
+    if exception is None and app.builder.format == "html":
+        found = check_site(Path(app.outdir))
+        if found:
+            raise ExtensionError("the built site is not in order:\n" + "\n".join(found))
+
+
+def setup(app):
+    # After sphinx-mathjax-offline has copied its files.
+    app.connect("build-finished", fail_on_broken_links, priority=900)
