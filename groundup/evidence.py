@@ -1,8 +1,14 @@
-"""Evidence: everything that was measured about one topic, in one place, for the ledger and the tests."""
+"""Evidence: everything that was measured about one topic, in one place, for the ledger and the tests.
+
+`python -m groundup.evidence TOPIC FILE` gathers it in a process of its own and pickles it to FILE.
+"""
 
 from __future__ import annotations
 
+import pickle
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from groundup import catalogue
 from shared.agreement import Agreement
@@ -26,3 +32,14 @@ def gather(name: str) -> Evidence:
     agreements = topic.load().validate()
     outcomes = [measure(failure_mode) for failure_mode in topic.load_failure_modes().FAILURE_MODES]
     return Evidence(topic.name, agreements, outcomes)
+
+
+def main(name: str, path: str) -> None:
+    """Gather the evidence of a topic and pickle it."""
+    from groundup import evidence  # so that the pickle names this module, and not __main__
+
+    Path(path).write_bytes(pickle.dumps(evidence.gather(name)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

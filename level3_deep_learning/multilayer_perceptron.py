@@ -488,13 +488,6 @@ class MLPClassifier(ClassifierMixin, Estimator):
             return logits - logsumexp(logits, axis=1, keepdims=True)
         return -softplus(-logits) if self._multilabel else -softplus(np.hstack([logits, -logits]))
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Share of right answers; for multilabel, of samples with all labels right."""
-        if getattr(self, "_multilabel", False):
-            right = np.all(self.predict(X) == np.asarray(y), axis=1)
-            return float(np.average(right, weights=sample_weight))
-        return super().score(X, y, sample_weight)
-
     @property
     def coefs_(self) -> list[np.ndarray]:
         """Weights from input to output, each (fan_in, fan_out): views of the network's."""

@@ -48,12 +48,13 @@ def mean_squared_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -
 
 
 def accuracy_score(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
-    """Weighted share of predictions equal to the label. O(n)."""
+    """Weighted share of predictions equal to the label; with (n, k) labels, of rows equal in all k. O(nk)."""
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
-    if y_true.ndim != 1 or y_pred.ndim != 1:
+    if y_true.ndim not in (1, 2) or y_true.ndim != y_pred.ndim:
         raise ValueError(
-            f"y_true and y_pred must have 1 dimension, got shapes {y_true.shape} and {y_pred.shape}."
+            f"y_true and y_pred must both have 1 or 2 dimensions, got shapes {y_true.shape} and {y_pred.shape}."
         )
     check_same_length(len(y_true), len(y_pred), "y_true", "y_pred")
     weight = validate_sample_weight(sample_weight, len(y_true))
-    return float(np.average(y_true == y_pred, weights=weight))
+    right = y_true == y_pred if y_true.ndim == 1 else np.all(y_true == y_pred, axis=1)
+    return float(np.average(right, weights=weight))

@@ -1052,7 +1052,9 @@ def test_importing_the_topic_is_light():
     assert not heavy & set(done.stdout.split())
 
 
-def test_example_and_benchmarks_run():
+def test_example_and_benchmarks_run(monkeypatch):
+    untrained = SimpleNamespace(network_=MLP([64, 16, 10], rng=0))  # training is not what is tested here
+    monkeypatch.setattr(measurements, "digits_classifier", lambda: untrained)
     assert len(model_serving.example().axes) == 2
     for benchmark in model_serving.benchmarks():
         ours, theirs = benchmark.setup(32)
