@@ -62,7 +62,7 @@ class _Page(HTMLParser):
 
 def check_site(folder: Path) -> list[str]:
     """What is wrong with the site in this folder, one sentence each; empty is good."""
-    pages = {path.resolve(): _Page(path.read_text(encoding="utf-8")) for path in folder.rglob("*.html")}
+    pages = {path.resolve(): _Page(path.read_text(encoding="utf-8")) for path in _html_files(folder)}
     found = []
     for path, page in sorted(pages.items()):
         name = path.relative_to(folder.resolve()).as_posix()
@@ -82,6 +82,11 @@ def check_site(folder: Path) -> list[str]:
             if problem:
                 found.append(f"{path.relative_to(folder).as_posix()}: loads {match['url']}: {problem}")
     return found
+
+
+def _html_files(folder: Path) -> list[Path]:
+    """The pages; the theme keeps its own templates among the static files."""
+    return [path for path in folder.rglob("*.html") if "_static" not in path.relative_to(folder).parts]
 
 
 def _external(url: str) -> str:
