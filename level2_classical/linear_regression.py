@@ -831,7 +831,7 @@ def validate() -> list[Agreement]:
     return comparison.agreements
 
 
-def _compare_coefficients(comparison: Comparison, X: Any, y: Any, weight: Any) -> None:
+def _compare_coefficients(comparison: Comparison, X: Any, y: Any, weight: Any) -> None:  # practice: keep
     """All solvers, with and without weights and intercept, several targets, and fewer rows than columns."""
     from sklearn.linear_model import LinearRegression as Reference
 
@@ -874,7 +874,7 @@ def _compare_coefficients(comparison: Comparison, X: Any, y: Any, weight: Any) -
         )
 
 
-def _compare_statistics(
+def _compare_statistics(  # practice: keep
     comparison: Comparison, X: Any, y: Any, weight: Any, fit_intercept: bool, kinds: tuple[str, ...]
 ) -> None:
     """Every statistic against statsmodels, for the kinds of covariance stacked in one array."""

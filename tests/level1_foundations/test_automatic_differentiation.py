@@ -523,6 +523,7 @@ OF_BLOCK = {  # of an array of shape (4, 3, 2)
     "ellipsis and None": lambda m, x: x[..., None, 1] ** 2,
     "empty slice": lambda m, x: x[2:2] ** 2,
     "repeated rows": lambda m, x: x[ROWS] ** 2,
+    "rows twice": lambda m, x: x[ROWS].sum(0) * x[[0, 0, 3]].sum(0),
     "list of rows": lambda m, x: x[[0, 0, 3]] ** 2,
     "negative rows": lambda m, x: x[np.array([-1, 3, -1])] ** 2,
     "no rows": lambda m, x: x[[]] ** 2,
