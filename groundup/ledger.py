@@ -59,12 +59,22 @@ def entries(topic: str, evidence: Evidence) -> list[dict[str, Any]]:
         row["reproduces_within"] = _allowance(row)
         row["remedy"]["reproduces_within"] = _allowance(row["remedy"])
         rows.append({"id": key, "kind": "failure_mode", **row, "rerun": f"groundup break {topic}"})
-    seen: dict[str, int] = {}
-    for row in rows:  # the same quantity on two datasets gets a number
-        seen[row["id"]] = seen.get(row["id"], 0) + 1
-        if seen[row["id"]] > 1:
-            row["id"] += f"-{seen[row['id']]}"
-    return [_rounded(row) for row in rows]
+    return [_rounded(row) for row in _with_unique_ids(rows)]
+
+
+def _with_unique_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where one quantity is compared several times, its reference and then its data become part of the id."""
+    for name in ("reference", "dataset"):
+        ids = [row["id"] for row in rows]
+        for row in rows:
+            if ids.count(row["id"]) > 1:
+                row["id"] += f"-{_slug(row[name].rpartition('.')[2])}"
+    repeated = sorted({row["id"] for row in rows if sum(row["id"] == other["id"] for other in rows) > 1})
+    if repeated:
+        raise ValueError(
+            f"two quantities cannot be told apart, name them differently: {', '.join(repeated)}."
+        )
+    return rows
 
 
 def write(evidence: dict[str, Evidence]) -> list[Path]:
@@ -314,7 +324,12 @@ def _compare(committed: dict[str, Any], fresh: dict[str, Any]) -> Iterator[str]:
 
 
 def _same_size(old: float, new: float, tolerance: float) -> bool:
-    """Rounding errors reproduce to two orders of magnitude; below 1e-3 of the tolerance they are all alike."""
+    """Rounding errors reproduce to two orders of magnitude; below 1e-3 of the tolerance they are all alike.
+
+    A tolerance of 0.1 or more counts standard errors: such an error is random, and has no magnitude to keep.
+    """
+    if tolerance >= 0.1:
+        return True
     floor = max(1e-3 * tolerance, 1e-15)
     return max(old, new) <= floor or abs(math.log10(max(old, floor) / max(new, floor))) <= 2
 

@@ -126,24 +126,24 @@ def rhat(draws) -> float | np.ndarray:
 # %% [markdown]
 # ## Effective sample size: how many independent draws would know as much?
 #
-# The mean of $S = MN$ correlated draws has variance $\sigma^2 \tau / S$ with $\tau = 1 +
-# 2\sum_{t\ge1}\rho_t$, so it knows as much as $S/\tau$ independent ones. The autocorrelations are estimated
-# from all chains together,
+# The mean of $S = MN$ correlated draws has variance $\sigma^2 \tau / S$ with
+# $\tau = 1 + 2\sum_{t\ge1}\rho_t$, so it knows as much as $S/\tau$ independent ones. The autocorrelations
+# are estimated from all chains together,
 #
 # $$\hat\rho_t = 1 - \frac{W - \frac1M\sum_m \hat c_{m,t}}{\hat V},$$
 #
-# where $\hat c_{m,t}$ is chain $m$'s autocovariance at lag $t$, by FFT: chains that disagree have $\hat V >
-# W$, hence a high $\hat\rho_t$, hence few effective draws. Far lags are noise, and summing noise diverges.
-# For a reversible chain the sums of neighbors $P_k = \rho_{2k} + \rho_{2k+1}$ are positive and falling
-# (Geyer 1992), so the sum stops at the first $P_K \le 0$, and each $P_k$ is replaced by the smallest so
-# far:
+# where $\hat c_{m,t}$ is chain $m$'s autocovariance at lag $t$, by FFT: chains that disagree have
+# $\hat V > W$, hence a high $\hat\rho_t$, hence few effective draws. Far lags are noise, and summing noise
+# diverges. For a reversible chain the sums of neighbors $P_k = \rho_{2k} + \rho_{2k+1}$ are positive and
+# falling (Geyer 1992), so the sum stops at the first $P_K \le 0$, and each $P_k$ is replaced by the
+# smallest so far:
 #
 # $$\hat\tau = -1 + 2 \sum_{k<K} \min_{j\le k} P_j + \hat\rho_{2K}^{+} ,$$
 #
 # where the last term, the first of the pair that was dropped, lowers the bias on chains that alternate.
 # $\hat\tau$ is not allowed below $1/\log_{10} S$: luck alone can promise more draws than that. *Bulk* is
-# this on the rank-normalized draws, *tail* the smaller of the indicators $x \le q_{5\,\%}$ and $x \le
-# q_{95\,\%}$, *mean* on the draws themselves.
+# this on the rank-normalized draws, *tail* the smaller of the indicators $x \le q_{5\,\%}$ and
+# $x \le q_{95\,\%}$, *mean* on the draws themselves.
 
 
 # %%

@@ -34,18 +34,19 @@
 # %% [markdown]
 # ## 2. Derive
 #
-# **Stationarity by balance.** Let $T(x \to x')$ be the transition. If $p(x)\,T(x \to x') = p(x')\,T(x' \to
-# x)$ for every pair (*detailed balance*), then integrating over $x$ gives $\int p(x)\,T(x \to x')\,dx =
-# p(x')$: the chain leaves $p$ as it is. If it can also reach everywhere, its averages converge to those of
-# $p$.
+# **Stationarity by balance.** Let $T(x \to x')$ be the transition. If
+# $p(x)\,T(x \to x') = p(x')\,T(x' \to x)$ for every pair (*detailed balance*), then integrating over $x$
+# gives $\int p(x)\,T(x \to x')\,dx = p(x')$: the chain leaves $p$ as it is. If it can also reach
+# everywhere, its averages converge to those of $p$.
 #
 # **Metropolis.** Propose $x'$ from a symmetric $q(x' \mid x) = q(x \mid x')$ and accept with probability
 #
 # $$\alpha(x, x') = \min\big(1,\; p(x')/p(x)\big).$$
 #
 # Then $p(x)\,q\,\alpha = q \min(p(x), p(x'))$, which is symmetric in $x$ and $x'$: balance holds. The
-# unknown constant cancels. A random walk of step $\sigma$ in $d$ dimensions needs $\sigma \propto 1/\sqrt
-# d$ to be accepted at all, so crossing a distance of 1 takes of the order of $d$ steps.
+# unknown constant cancels. A random walk of step $\sigma$ in $d$ dimensions needs
+# $\sigma \propto 1/\sqrt d$ to be accepted at all, so crossing a distance of 1 takes of the order of $d$
+# steps.
 #
 # **Gibbs.** Draw each block of coordinates from its conditional distribution given the others. It is a
 # Metropolis step that is always accepted; it needs the conditionals.
@@ -60,8 +61,8 @@
 # and misses $H$ by only $O(\varepsilon^2)$; the acceptance probability $\min(1, e^{H - H'})$ pays for the
 # miss.
 #
-# We measure coordinates in units $s_i$ (the square root of the inverse metric, $M^{-1} =
-# \mathrm{diag}(s^2)$) and momenta in $1/s_i$. Then $p \sim N(0, I)$ and
+# We measure coordinates in units $s_i$ (the square root of the inverse metric,
+# $M^{-1} = \mathrm{diag}(s^2)$) and momenta in $1/s_i$. Then $p \sim N(0, I)$ and
 #
 # $$p \leftarrow p + \tfrac{\varepsilon}{2}\, s\,\nabla\ell(x), \qquad
 # x \leftarrow x + \varepsilon\, s\, p, \qquad
@@ -603,11 +604,11 @@ def nuts(
 # ## 4. Validate
 #
 # A posterior mean estimated from draws carries a Monte Carlo standard error (MCSE), so two correct samplers
-# differ. They agree when they differ by no more than 3 times the combined error, $\sqrt{\mathrm{MCSE}_1^2 +
-# \mathrm{MCSE}_2^2}$. The seeds are fixed, not chosen. Of 42 such comparisons one in ten honest runs would
-# still have one above 3 ($1 - 0.9973^{42} = 11\,\%$), so the rule, fixed in advance, is: where one exceeds
-# 3, both sides draw afresh, four times as much, once. A true difference doubles; chance does not repeat
-# itself.
+# differ. They agree when they differ by no more than 3 times the combined error,
+# $\sqrt{\mathrm{MCSE}_1^2 + \mathrm{MCSE}_2^2}$. The seeds are fixed, not chosen. Of 42 such comparisons
+# one in ten honest runs would still have one above 3 ($1 - 0.9973^{42} = 11\,\%$), so the rule, fixed in
+# advance, is: where one exceeds 3, both sides draw afresh, four times as much, once. A true difference
+# doubles; chance does not repeat itself.
 #
 # The regression's posterior is also known in closed form, so HMC, Gibbs and NUTS are held against the
 # truth, too, at 4.5 standard errors (66 comparisons; one honest run in two thousand fails).
@@ -803,7 +804,7 @@ def example():
         ylabel="school",
         title="Each estimate leans on the others",
     )
-    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3, columnspacing=1.0)
+    figure.legend(loc="outside lower left", ncols=3)
     right.hist(draws[:, 1], bins=40, range=(0, 20), density=True, color=COLORS["ours"])
     right.set(xlabel="τ, points", ylabel="posterior density", title="How much do schools differ?")
     return figure

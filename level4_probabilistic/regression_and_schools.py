@@ -44,19 +44,20 @@ __all__ = [
 # %% [markdown]
 # ## Regression with a conjugate prior
 #
-# $y \mid \beta, \sigma^2 \sim N(X\beta, \sigma^2 I)$, $\beta \mid \sigma^2 \sim N(0, \sigma^2\lambda^{-1}
-# I)$, $\sigma^2 \sim \text{Inverse-Gamma}(a, b)$. With $A = X^\top X + \lambda I$, $\mu = A^{-1}X^\top y$
-# and $Q(\beta) = y^\top y - 2\beta^\top X^\top y + \beta^\top A\beta$, and in $s = \log\sigma^2$, whose
+# $y \mid \beta, \sigma^2 \sim N(X\beta, \sigma^2 I)$,
+# $\beta \mid \sigma^2 \sim N(0, \sigma^2\lambda^{-1} I)$, $\sigma^2 \sim \text{Inverse-Gamma}(a, b)$. With
+# $A = X^\top X + \lambda I$, $\mu = A^{-1}X^\top y$ and
+# $Q(\beta) = y^\top y - 2\beta^\top X^\top y + \beta^\top A\beta$, and in $s = \log\sigma^2$, whose
 # Jacobian is $\sigma^2$,
 #
 # $$\log p(\beta, s \mid y) = -\Big(\frac{n + d}2 + a\Big)s
 # - \Big(b + \tfrac12 Q(\beta)\Big)e^{-s} + \text{const}.$$
 #
 # The data enter through $A$, $X^\top y$ and $y^\top y$ only, so a gradient costs $O(d^2)$, however many
-# rows there are. The posterior is known: $\sigma^2 \sim \text{Inverse-Gamma}(a_n, b_n)$ with $a_n = a +
-# n/2$, $b_n = b + \frac12 Q(\mu)$, and $\beta$ is multivariate Student $t$ with $2a_n$ degrees of freedom,
-# location $\mu$ and covariance $\frac{b_n}{a_n - 1}A^{-1}$ (Gelman et al., *Bayesian Data Analysis*,
-# chapter 14).
+# rows there are. The posterior is known: $\sigma^2 \sim \text{Inverse-Gamma}(a_n, b_n)$ with
+# $a_n = a + n/2$, $b_n = b + \frac12 Q(\mu)$, and $\beta$ is multivariate Student $t$ with $2a_n$ degrees
+# of freedom, location $\mu$ and covariance $\frac{b_n}{a_n - 1}A^{-1}$ (Gelman et al., *Bayesian Data
+# Analysis*, chapter 14).
 
 
 # %%
@@ -143,8 +144,8 @@ def standardized_diabetes(n_rows: int = 442) -> RegressionPosterior:
 # Eight schools tried a coaching program for the SAT; each reports its estimated effect $y_j$ and standard
 # error $\sigma_j$ (Rubin 1981). The effects are related but not equal: $y_j \sim N(\theta_j, \sigma_j^2)$,
 # $\theta_j \sim N(\mu, \tau^2)$, $\mu \sim N(0, 5^2)$, $\tau \sim \text{half-Cauchy}(5)$. In the
-# *non-centered* form $\theta_j = \mu + \tau z_j$ with $z_j \sim N(0, 1)$ the parameters are $(\mu,
-# \log\tau, z_1, \dots, z_8)$:
+# *non-centered* form $\theta_j = \mu + \tau z_j$ with $z_j \sim N(0, 1)$ the parameters are
+# $(\mu, \log\tau, z_1, \dots, z_8)$:
 #
 # $$\log p = -\frac{\mu^2}{50} - \log\Big(1 + \frac{\tau^2}{25}\Big) + \log\tau
 # - \frac12\sum_j z_j^2 - \frac12\sum_j \frac{(y_j - \mu - \tau z_j)^2}{\sigma_j^2} + \text{const}.$$

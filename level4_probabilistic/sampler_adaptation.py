@@ -51,8 +51,8 @@ __all__ = ["DualAveraging", "adaptation_windows", "reasonable_step_size", "run",
 #
 # $$\log\bar\varepsilon_t = t^{-\kappa}\log\varepsilon_t + (1 - t^{-\kappa})\log\bar\varepsilon_{t-1}.$$
 #
-# $\mu = \log 10\varepsilon_0$ leans to large steps, which are the cheap ones to try; $\gamma = 0.05$, $t_0
-# = 10$, $\kappa = 0.75$.
+# $\mu = \log 10\varepsilon_0$ leans to large steps, which are the cheap ones to try; $\gamma = 0.05$,
+# $t_0 = 10$, $\kappa = 0.75$.
 
 
 # %%

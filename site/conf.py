@@ -65,7 +65,7 @@ nb_ipywidgets_js = {}
 
 # --- references --------------------------------------------------------------------------------------------------
 
-bibtex_bibfiles = [os.path.relpath(ROOT / "research_notes" / "references.bib", HERE / "_pages")]
+bibtex_bibfiles = ["../research_notes/references.bib"]  # as seen from this file
 bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 

@@ -97,7 +97,7 @@ def _uses(topic: Topic, source: str) -> Iterator[_Use]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
+            base: str = node.module or ""
             if node.level:  # within the topic's own package
                 base = f"{topic.package}.{base}".rstrip(".")
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]

@@ -18,7 +18,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +126,7 @@ class Session:
             self.tell("end", test=name, seconds=seconds, raises=self.recorder.raises, **called)
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: Any) -> Iterator[None]:
+    def pytest_runtest_makereport(self, item: pytest.Item, call: Any) -> Generator[None, Any, None]:
         outcome = yield
         report = outcome.get_result()
         if self.recorder.blank is not None:
@@ -265,7 +265,8 @@ def prove(desk: Session, session: pytest.Session) -> None:
         return
     after = duplicate(session.items[0])  # stands for "more of this module follows"
     seen: dict[str, int] = {}
-    first, rest = [], []
+    first: list[pytest.Item] = []
+    rest: list[pytest.Item] = []
     for item in session.items:
         name = getattr(item, "originalname", None) or item.name
         seen[name] = seen.get(name, 0) + 1
@@ -409,7 +410,7 @@ def came_and_expected(
 def _first_failing(frame: Any) -> dict[str, str] | None:
     """The first agreement that disagrees, or measurement that does not hold, in the frame of a slow test."""
     for value in dict(frame.f_locals if frame else {}).values():
-        first = value[0] if isinstance(value, list) and value else None
+        first: Any = value[0] if isinstance(value, list) and value else None
         if hasattr(first, "quantity") and hasattr(first, "tolerance") and hasattr(first, "theirs"):
             return {
                 "came": f"{first.quantity} on {first.dataset}: {show(first.ours)}",

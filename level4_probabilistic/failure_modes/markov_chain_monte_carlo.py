@@ -323,8 +323,8 @@ def draw_one_start():
 # only. Below, a trajectory explodes and is rejected; and what cannot leave cannot be entered either, by
 # balance. The chain that started at $v = 0$ never visits the neck, although a share $\Phi(v^\ast/3)$ of the
 # mass lies there: for $\varepsilon = 0.5$, $v^\ast = -2.77$, 17.8 %. To first order it visits **none** of
-# it. (Divergences are the sampler's cry for help here; a smaller step only moves $v^\ast$ down, by $2\log
-# 2$ for twice the work.)
+# it. (Divergences are the sampler's cry for help here; a smaller step only moves $v^\ast$ down, by
+# $2\log 2$ for twice the work.)
 #
 # **The regime.** The edge is sharp for trajectories of many steps, as an explosion needs a few steps to
 # show; a trajectory may end just past it. We allow a fiftieth of the mass.

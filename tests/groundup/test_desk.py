@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from groundup import catalogue
 from groundup.catalogue import ROOT, Level, Topic
 from groundup.desk import checking, commands, cutter, exercises, honesty, progress, runner, solution
+from groundup.desk.proof import problems
 from groundup.desk.runner import DeskError
 from groundup.desk.substitute import environment
 
@@ -640,3 +641,33 @@ def test_the_commands_import_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+# The proof.
+
+
+def test_the_proof_finds_what_is_wrong_with_exercises(desk):
+    assert problems(desk, whole=True) == []
+    desk.test_path.write_text(TESTS.replace("counter.add(2) == 14", "counter.add"))
+    (hole,) = problems(desk)
+    assert hole.startswith("Counter.add: no test calls it")
+    desk.test_path.write_text(TESTS.replace("counter.add(2) == 14", "counter.add(2) or True"))
+    assert problems(desk) == []
+
+
+def test_the_proof_finds_a_test_that_overlooks_a_blank_function(desk):
+    careless = "try:\n        counter.add(2)\n    except NotImplementedError:\n        pass"
+    desk.test_path.write_text(TESTS.replace("assert counter.add(2) == 14", careless))
+    (hole,) = problems(desk)
+    assert hole == "Counter.add: left blank, it passes the tests that call it (test_counter)"
+
+
+def test_the_proof_finds_taught_code_that_runs_at_import(desk):
+    desk.test_path.write_text(TESTS + "\nFOUR = tiny.double(2)\n")
+    (hole,) = problems(desk)
+    assert hole.startswith("double is called by the import") and "practice: keep" in hole
+
+
+def test_the_proof_finds_a_real_source_that_fails(desk):
+    desk.test_path.write_text(TESTS.replace("== 12", "== 13"))
+    assert "the real source fails test_quadruple" in problems(desk)

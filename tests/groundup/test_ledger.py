@@ -73,16 +73,16 @@ def test_a_changed_number_is_caught(book, change, message):
 
 def test_a_rounding_error_may_move_by_orders_below_its_tolerance():
     assert ledger._same_size(1e-16, 3e-15, 1e-9)
-    assert not ledger._same_size(1e-9, 1e-5, 1e-4)
+    assert not ledger._same_size(1e-9, 1e-5, 1e-6)
 
 
 def test_a_block_is_rendered_in_place_and_once(evidence):
     rows = ledger.entries("k_means", evidence("k_means"))
     note = catalogue.ROOT / "level2_classical" / "RESEARCH_NOTE.md"
-    text = "before\n<!-- ledger: k_means -->\nold\n<!-- /ledger -->\nafter\n"
+    text = "before\n<!-- ledger: k_means -->\nstale text\n<!-- /ledger -->\nafter\n"
     filled = ledger.fill_blocks(text, rows, note)
     assert filled.startswith("before\n<!-- ledger: k_means -->\n**An unlucky start") and filled.endswith(
         "<!-- /ledger -->\nafter\n"
     )
-    assert "old" not in filled and ledger.fill_blocks(filled, rows, note) == filled
+    assert "stale text" not in filled and ledger.fill_blocks(filled, rows, note) == filled
     assert "../research_notes/figures/k_means_unlucky_start.png" in filled
