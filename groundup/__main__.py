@@ -15,6 +15,7 @@ import typer
 
 from groundup.desk.commands import register
 from groundup.errors import CommandError
+from groundup.site import register as register_site
 
 app = typer.Typer(
     name="groundup",
@@ -163,6 +164,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 register(app)
+register_site(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

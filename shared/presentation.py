@@ -199,8 +199,12 @@ def _outcome_html(outcome: Outcome) -> str:
 
 
 def _table_html(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{column}</th>" for column in columns)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    kinds = ["groundup-text" if column == "quantity" else "groundup-figure" for column in columns]
+    head = "".join(f'<th class="{kind}">{column}</th>' for kind, column in zip(kinds, columns, strict=True))
+    body = ""
+    for row in rows:
+        cells = [f'<td class="{kind}">{cell}</td>' for kind, cell in zip(kinds, row, strict=True)]
+        body += f"<tr>{''.join(cells)}</tr>"
     return (
         '<div class="groundup-wide" style="overflow-x: auto"><table class="groundup-table">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

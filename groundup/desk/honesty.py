@@ -107,8 +107,12 @@ def _uses(topic: Topic, source: str) -> Iterator[_Use]:
             text = node.value.replace("\\", "/")
             own_file = f"{topic.package}/{topic.name}"
             if text == topic.module_name or own_file in text or text.rpartition("/")[2] == f"{topic.name}.py":
-                message = f"{node.value!r} names the real implementation"
-                yield _Use(node.lineno, function, f"text {node.value}", message)
+                yield _Use(
+                    node.lineno,
+                    function,
+                    f"text {node.value}",
+                    f"{node.value!r} names the real implementation",
+                )
         for name in names:
             if (message := judged(name)) is not None:
                 yield _Use(node.lineno, function, name, message)  # type: ignore[attr-defined]

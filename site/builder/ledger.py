@@ -64,41 +64,71 @@ def ledger_page(entries: Sequence[dict[str, Any]]) -> str:
 
 def _failure(entry: dict[str, Any]) -> str:
     remedy = entry["remedy"]
-    rows = "".join(
-        f"<tr><th>{label}</th><td>{escape(claim['quantity'])}</td>"
-        f"<td>{escape(claim['relation'])} {_number(claim['predicted'])}</td><td>{_number(claim['measured'])}</td>"
-        f"<td>{_interval(claim)}</td><td>{_number(claim['tolerance'])}</td><td>{claim['seeds']}</td>"
-        f"<td>{_verdict(claim['verdict'])}</td></tr>"
+    columns = ("", "quantity", "predicted", "within δ", "measured", "95 % interval", "seeds", "verdict")
+    rows = [
+        (
+            f"<b>{label}</b>",
+            escape(claim["quantity"]),
+            f"{escape(claim['relation'])} {_number(claim['predicted'])}",
+            _number(claim["tolerance"]),
+            _number(claim["measured"]),
+            _interval(claim),
+            str(claim["seeds"]),
+            _verdict(claim["verdict"]),
+        )
         for label, claim in (("breaks", entry), ("mended", remedy))
-    )
+    ]
     return (
         f'<div class="groundup-claim" id="{escape(entry["id"])}">\n'
         f"<h3>{escape(entry['title'])}{_permalink(entry['id'])}</h3>\n"
-        f"<p>{escape(entry['claim'])} <b>Mended:</b> {escape(remedy['claim'])}</p>\n"
-        '<div class="groundup-wide"><table class="groundup-table">'
-        "<thead><tr><th></th><th>quantity</th><th>predicted</th><th>measured</th><th>95 % interval</th>"
-        f"<th>δ</th><th>seeds</th><th>verdict</th></tr></thead><tbody>{rows}</tbody></table></div>\n"
-        f'<p class="groundup-small">δ: {escape(entry["reason"])}; for the remedy: {escape(remedy["reason"])}. '
+        f"<p>{escape(entry['claim'])} <b>Mended:</b> {escape(remedy['claim'])}</p>\n{_table(columns, rows)}\n"
+        f'<p class="groundup-small">δ: {_sentence(entry["reason"])} Remedy’s δ: {_sentence(remedy["reason"])}<br>'
         f"Entry <code>{escape(entry['id'])}</code>, run again with <code>{escape(entry['rerun'])}</code></p>\n</div>"
     )
 
 
 def _agreements(entries: Sequence[dict[str, Any]]) -> str:
-    rows = "".join(
-        f'<tr id="{escape(entry["id"])}"><td>{escape(entry["quantity"])}{_permalink(entry["id"])}</td>'
-        f"<td>{escape(entry['reference'])}</td><td>{escape(entry['dataset'])}</td><td>{_magnitude(entry['error'])}</td>"
-        f"<td>{entry['tolerance']:.0e}</td><td>{_yes(entry['agrees'])}</td><td>{escape(entry['reason'])}</td></tr>"
+    columns = ("quantity", "reference", "data", "error", "allowed", "agrees", "why that much is allowed")
+    rows = [
+        (
+            escape(entry["quantity"]) + _permalink(entry["id"]),
+            f"<code>{escape(entry['reference'])}</code>",
+            escape(entry["dataset"]),
+            _magnitude(entry["error"]),
+            f"{entry['tolerance']:.0e}",
+            _yes(entry["agrees"]),
+            escape(entry["reason"]),
+        )
         for entry in entries
-    )
+    ]
     agreeing = sum(entry["agrees"] for entry in entries)
     return (
         '<div class="groundup-claim"><h3>Agreement with the library</h3>\n'
         f"<p>{agreeing} of {len(entries)} quantities agree; run again with <code>{escape(entries[0]['rerun'])}</code></p>\n"
-        '<div class="groundup-wide"><table class="groundup-table">'
-        "<thead><tr><th>quantity</th><th>reference</th><th>data</th><th>error</th><th>allowed</th><th>agrees</th>"
-        "<th>why that much is allowed</th></tr>"
-        f"</thead><tbody>{rows}</tbody></table></div></div>"
+        f"{_table(columns, rows, [entry['id'] for entry in entries])}</div>"
     )
+
+
+TEXT = {"quantity", "why that much is allowed"}
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], ids: Sequence[str] = ()) -> str:
+    """A table that scrolls in itself where the page is narrow; a row's anchor is its entry's id."""
+    kinds = ["groundup-text" if column in TEXT else "groundup-figure" for column in columns]
+    head = "".join(f'<th class="{kind}">{column}</th>' for kind, column in zip(kinds, columns, strict=True))
+    lines = []
+    for index, row in enumerate(rows):
+        anchor = f' id="{escape(ids[index])}"' if ids else ""
+        cells = [f'<td class="{kind}">{cell}</td>' for kind, cell in zip(kinds, row, strict=True)]
+        lines.append(f"<tr{anchor}>{''.join(cells)}</tr>")
+    return (
+        f'<div class="groundup-wide"><table class="groundup-table"><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>{chr(10).join(lines)}</tbody></table></div>"
+    )
+
+
+def _sentence(text: str) -> str:
+    return escape(text if text.endswith(".") else f"{text}.")
 
 
 def _number(value: float | None) -> str:

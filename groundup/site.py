@@ -1,0 +1,165 @@
+"""`groundup site`: build the web site from the repository's own files, and open it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from groundup.catalogue import Topic
+
+__all__ = ["build_site", "register"]
+
+# What Sphinx says while it works: a page by name, and that a notebook has to be run because it is not cached.
+STEP = re.compile(r"^(?P<phase>reading sources|writing output)\.\.\. \[ *(?P<percent>\d+)%\] (?P<page>\S+)")
+RUNNING = re.compile(r"(?P<page>[\w/.-]+)\.ipynb: Executing notebook")
+NOISE = re.compile(r"^\[IPKernelApp\]|^$|Executed notebook|Executing notebook|\.\.\. *(\[|done|$)")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("site")(site)
+
+
+def site(
+    open_site: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the first page in the browser.")
+    ] = True,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Build every page anew; notebooks that did not change are not run."),
+    ] = False,
+) -> None:
+    """Build the web site in site/_build/html, each topic's page with its outputs, and open it."""
+    from groundup.catalogue import ROOT
+    from groundup.errors import CommandError
+
+    _require()
+    folder = ROOT / "site"
+    if not (folder / "conf.py").exists():
+        raise CommandError(f"the site is built in the repository, and {folder} is not there.", 1)
+    status, problems = build_site(folder, fresh=fresh)
+    if status:
+        print(problems, file=sys.stderr)
+        raise CommandError("the site was not built: see above.", 1)
+    first = folder / "_build" / "html" / "index.html"
+    print(f"the site stands: {first.relative_to(ROOT)}")
+    if open_site:
+        import webbrowser
+
+        webbrowser.open(first.as_uri())
+
+
+def build_site(folder: Path, *, fresh: bool = False) -> tuple[int, str]:
+    """Run Sphinx on the site's folder with progress on stderr; returns its exit status and what it complained about.
+
+    Outputs of notebooks are kept in `_build/jupyter_cache`, so that a second build runs only what changed.
+    """
+    import shutil
+
+    pages, built = folder / "_pages", folder / "_build"
+    if fresh:
+        for path in (pages, built / "html", built / "doctrees", built / "jupyter_execute"):
+            shutil.rmtree(path, ignore_errors=True)
+    pages.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable, "-m", "sphinx", "--builder", "html", "--fail-on-warning", "--keep-going", "--no-color",
+        "--conf-dir", str(folder), "--doctree-dir", str(built / "doctrees"), str(pages), str(built / "html"),
+    ]  # fmt: skip
+    problems: list[str] = []
+    with _progress() as report:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", bufsize=1
+        )
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                report(line)
+                if not NOISE.search(line):
+                    problems.append(line.rstrip())
+            status = process.wait()
+        except BaseException:
+            process.terminate()
+            raise
+    return status, "\n".join(problems)
+
+
+class _progress:
+    """A bar on a terminal, a line for each notebook that is run elsewhere; called with each line of Sphinx's.
+
+    A page weighs what running it costs, so that the bar moves with time: most of it while notebooks run.
+    """
+
+    def __enter__(self) -> Callable[[str], None]:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        from groundup import catalogue
+
+        console = Console(stderr=True)
+        self.terminal = console.is_terminal
+        self.bar = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
+            console=console, transient=True, disable=not self.terminal,
+        )  # fmt: skip
+        self.topics = catalogue.topics()
+        self.total = sum(self._weight(topic) * 2 for topic in self.topics.values()) + 20.0
+        self.done, self.last = 0.0, 0.0
+        self.bar.start()
+        self.task = self.bar.add_task("writing pages", total=self.total)
+        return self._line
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.stop()
+
+    @staticmethod
+    def _weight(topic: Topic) -> float:
+        return (
+            3.0 + topic.seconds / 2
+        )  # a kernel takes seconds to start; the topic and its failure modes share the rest
+
+    def _line(self, line: str) -> None:
+        running = RUNNING.search(line)
+        if running:
+            name = "/".join(Path(running["page"]).parts[-2:]).replace("failure_modes/", "how it breaks: ")
+            name = name.split("/")[-1]
+            self.bar.update(self.task, description=f"running {name}")
+            if not self.terminal:
+                print(f"running {name} …", file=sys.stderr, flush=True)
+            return
+        step = STEP.match(line)
+        if step is None:
+            return
+        if step["phase"] == "writing output":
+            self.bar.update(
+                self.task, description="writing", completed=self.total - 15 * (1 - int(step["percent"]) / 100)
+            )
+            return
+        self.done += self.last  # a line names the page that begins
+        topic = self.topics.get(step["page"].rpartition("/")[2])
+        self.last = self._weight(topic) if topic else 0.05
+        self.bar.update(
+            self.task, description=f"reading {step['page']}", completed=min(self.done, self.total - 15)
+        )
+
+
+def _require() -> None:
+    """Say what is missing before anything starts."""
+    from importlib.util import find_spec
+
+    from groundup.errors import CommandError
+
+    missing = [
+        name for name in ("sphinx", "myst_nb", "jupytext", "sphinx_book_theme") if find_spec(name) is None
+    ]
+    if missing:
+        raise CommandError(
+            f"{', '.join(missing)} not installed; get what the site needs with: pip install -e '.[all,site]' (in the repository).",
+            1,
+        )
