@@ -73,7 +73,7 @@ def build_site(folder: Path, *, fresh: bool = False) -> tuple[int, str]:
         "--conf-dir", str(folder), "--doctree-dir", str(built / "doctrees"), str(pages), str(built / "html"),
     ]  # fmt: skip
     problems: list[str] = []
-    with _progress() as report:
+    with _Progress() as report:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", bufsize=1
         )
@@ -90,7 +90,7 @@ def build_site(folder: Path, *, fresh: bool = False) -> tuple[int, str]:
     return status, "\n".join(problems)
 
 
-class _progress:
+class _Progress:
     """A bar on a terminal, a line for each notebook that is run elsewhere; called with each line of Sphinx's.
 
     A page weighs what running it costs, so that the bar moves with time: most of it while notebooks run.
@@ -127,8 +127,8 @@ class _progress:
     def _line(self, line: str) -> None:
         running = RUNNING.search(line)
         if running:
-            name = "/".join(Path(running["page"]).parts[-2:]).replace("failure_modes/", "how it breaks: ")
-            name = name.split("/")[-1]
+            page = Path(running["page"])
+            name = f"{page.name}, how it breaks" if page.parent.name == "failure_modes" else page.name
             self.bar.update(self.task, description=f"running {name}")
             if not self.terminal:
                 print(f"running {name} …", file=sys.stderr, flush=True)

@@ -95,7 +95,7 @@ from shared.arrays import (
 from shared.estimator import ClusterMixin, Estimator, TransformerMixin, warn_not_converged
 from shared.numerics import squared_distances
 
-CHUNK = 2048  # rows at a time: the scores of one chunk stay in the processor's cache
+CHUNK = 1536  # rows at a time: the scores of one chunk stay in the processor's cache
 ONE_HOT_LIMIT = 40  # up to this k, one-hot products beat sorting the labels
 TIE = 1e-9  # distances closer than this, relatively, may be ordered either way by rounding
 
@@ -109,25 +109,33 @@ TIE = 1e-9  # distances closer than this, relatively, may be ordered either way 
 
 # %%
 def scores(
-    columns: Float[np.ndarray, "d b"],
+    rows: Float[np.ndarray, "b d"],
     centers: Float[np.ndarray, "k d"],
     out: Float[np.ndarray, "k b"] | None = None,
 ) -> Float[np.ndarray, "k b"]:
-    """$\\lVert\\mu_j\\rVert^2-2x_i\\cdot\\mu_j$ for points in columns: squared distances less $\\lVert x_i\\rVert^2$. O(bkd)."""
-    products = np.matmul(-2 * centers, columns, out=out)
+    """$\\lVert\\mu_j\\rVert^2-2x_i\\cdot\\mu_j$: the squared distances less $\\lVert x_i\\rVert^2$. O(bkd)."""
+    products = np.matmul(-2 * centers, rows.T, out=out)
     products += np.einsum("kd,kd->k", centers, centers)[:, None]
     return products
+
+
+def mark_nearest(score: Float[np.ndarray, "k b"], out: Float[np.ndarray, "k b"]) -> Float[np.ndarray, " k"]:
+    """Write the one-hot matrix H of the smallest score in each column to `out`; returns the counts, (k,)."""
+    out[...] = score == score.min(axis=0)
+    count = out.sum(axis=1)
+    if count.sum() != out.shape[1]:  # a tie: the lower index wins
+        out[...] = np.arange(len(score))[:, None] == score.argmin(axis=0)
+        count = out.sum(axis=1)
+    return count
 
 
 def nearest_center(X: Float[np.ndarray, "n d"], centers: Float[np.ndarray, "k d"]) -> Int[np.ndarray, " n"]:
     """Index of the nearest center for each row; the lower index wins a tie. O(nkd)."""
     labels = np.empty(len(X), dtype=np.int32)
-    columns = np.ascontiguousarray(X.T)
     for start in range(0, len(X), CHUNK):
-        chunk = scores(columns[:, start : start + CHUNK], centers)
-        # Many centers: a search along rows is faster, and worth the transposition.
-        nearest = chunk.argmin(axis=0) if len(centers) <= ONE_HOT_LIMIT else chunk.T.copy().argmin(axis=1)
-        labels[start : start + CHUNK] = nearest
+        score = scores(X[start : start + CHUNK], centers)
+        # A search for the smallest entry is fastest along contiguous memory.
+        labels[start : start + CHUNK] = score.T.copy().argmin(axis=1)
     return labels
 
 
@@ -148,32 +156,25 @@ def assign_and_sum(
     X: Float[np.ndarray, "n d"],
     weight: Float[np.ndarray, " n"] | None,
     centers: Float[np.ndarray, "k d"],
-    columns: Float[np.ndarray, "d n"] | None = None,
+    work: Float[np.ndarray, "2 k chunk"] | None = None,
 ) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
     """Labels, sums s_j and masses m_j in one pass; `weight=None` means ones. O(nkd).
 
-    `columns` is a contiguous copy of Xᵀ, which an iteration makes once: the product reads it twice as fast.
+    `work`, of shape (2, k, CHUNK), is memory to scribble on: asking for it anew costs as much as the arithmetic.
     """
     k, d = centers.shape
-    columns = np.ascontiguousarray(X.T) if columns is None else columns
     if k > ONE_HOT_LIMIT:
         labels = nearest_center(X, centers)
         return labels, *sums_by_label(X, np.ones(len(X), X.dtype) if weight is None else weight, labels, k)
     labels = np.empty(len(X), dtype=np.int32)
     sums, mass = np.zeros((k, d), X.dtype), np.zeros(k, X.dtype)
     index = np.arange(k, dtype=X.dtype)
-    # Fresh memory for every chunk would cost more than the arithmetic: both large arrays are made once.
-    score_buffer, hot_buffer = np.empty((k, CHUNK), X.dtype), np.empty((k, CHUNK), X.dtype)
+    score_buffer, hot_buffer = np.empty((2, k, CHUNK), X.dtype) if work is None else work
     for start in range(0, len(X), CHUNK):
         rows = slice(start, start + CHUNK)
         width = min(CHUNK, len(X) - start)
-        score = scores(columns[:, rows], centers, score_buffer[:, :width])  # (k, chunk)
         one_hot = hot_buffer[:, :width]  # H, (k, chunk)
-        one_hot[...] = score == score.min(axis=0)
-        count = one_hot.sum(axis=1)
-        if count.sum() != width:  # a tie: the lower index wins
-            one_hot[...] = np.arange(k)[:, None] == score.argmin(axis=0)
-            count = one_hot.sum(axis=1)
+        count = mark_nearest(scores(X[rows], centers, score_buffer[:, :width]), one_hot)
         labels[rows] = index @ one_hot
         if weight is not None:
             one_hot *= weight[rows]
@@ -258,10 +259,10 @@ def lloyd(
     tol: float = 0.0,
 ) -> Fit:
     """Alternate labels and means from the given centers until nothing moves. O(nkd) an iteration."""
-    labels, columns = None, np.ascontiguousarray(X.T)
+    labels, work = None, np.empty((2, len(centers), CHUNK), X.dtype)
     for iteration in range(1, max_iter + 1):
         previous = labels
-        labels, sums, mass = assign_and_sum(X, weight, centers, columns)
+        labels, sums, mass = assign_and_sum(X, weight, centers, work)
         moved = update_centers(X, weight, centers, labels, sums, mass)
         shift = float(np.sum((moved - centers) ** 2))
         centers = moved
@@ -312,7 +313,7 @@ def elkan_labels(
     for start in np.unique(np.flatnonzero(contested) // CHUNK) * CHUNK:
         rows = slice(start, start + CHUNK)
         tied = np.flatnonzero(contested[rows])
-        labels[start + tied] = scores(np.ascontiguousarray(X.T)[:, rows], centers).argmin(axis=0)[tied]
+        labels[start + tied] = scores(X[rows], centers).argmin(axis=0)[tied]
         upper[start + tied] = _distance(X[start + tied], centers[labels[start + tied]])
 
 
@@ -349,7 +350,9 @@ def elkan(
             break
         previous = labels.copy()
     elkan_labels(X, centers, labels, upper, lower)
-    return Fit(centers, labels, inertia_of(X, weight, centers, labels), iteration, bool(np.sum(move**2) <= tol))
+    return Fit(
+        centers, labels, inertia_of(X, weight, centers, labels), iteration, bool(np.sum(move**2) <= tol)
+    )
 
 
 # %% [markdown]
@@ -490,7 +493,9 @@ class KMeans(ClusterMixin, TransformerMixin, Estimator):
                 "duplicate points in X; choose a smaller n_clusters."
             )
         elif not run.converged:
-            warn_not_converged(f"k-means stopped after max_iter={self.max_iter} steps; raise max_iter or tol.")
+            warn_not_converged(
+                f"k-means stopped after max_iter={self.max_iter} steps; raise max_iter or tol."
+            )
 
 
 def initial_centers(
@@ -671,7 +676,9 @@ class MiniBatchKMeans(KMeans):
         for name in ("max_no_improvement", "init_size"):
             if getattr(self, name) is not None:
                 validate_number(getattr(self, name), name, minimum=1, integer=True)
-        return k, 3 if self.n_init == "auto" and isinstance(self.init, str) and self.init == "random" else n_init
+        return k, 3 if self.n_init == "auto" and isinstance(
+            self.init, str
+        ) and self.init == "random" else n_init
 
 
 def _moving_average(average: float, value: float, smooth: float) -> float:  # practice: keep
@@ -686,7 +693,12 @@ def _moving_average(average: float, value: float, smooth: float) -> float:  # pr
 
 # %%
 def silhouette_score(
-    X: Any, labels: Any, *, metric: str = "euclidean", sample_size: int | None = None, random_state: Any = None
+    X: Any,
+    labels: Any,
+    *,
+    metric: str = "euclidean",
+    sample_size: int | None = None,
+    random_state: Any = None,
 ) -> float:
     """Mean silhouette of all points; near 1 is well separated, near 0 overlapping, negative misplaced.
 
@@ -786,7 +798,11 @@ def validate() -> list[Agreement]:
         lambda: KMeans(3, init=start, n_init=1).fit(X), lambda: Reference(3, init=start, n_init=1).fit(X)
     )
     iris.compare(
-        "centers, after an empty cluster", ours.cluster_centers_, theirs.cluster_centers_, tolerance=1e-9, reason=same
+        "centers, after an empty cluster",
+        ours.cluster_centers_,
+        theirs.cluster_centers_,
+        tolerance=1e-9,
+        reason=same,
     )
     batches = iris.on(reference="sklearn.cluster.MiniBatchKMeans")
     options = {"init": X[[0, 60, 120]], "n_init": 1, "reassignment_ratio": 0.0}
@@ -807,7 +823,10 @@ def validate() -> list[Agreement]:
     labels = ours.predict(X)
     a, b = silhouettes.run(lambda: silhouette_score(X, labels), lambda: reference_silhouette(X, labels))
     silhouettes.compare(
-        "silhouette score", a, b, tolerance=1e-8,
+        "silhouette score",
+        a,
+        b,
+        tolerance=1e-8,
         reason="‖x‖² + ‖y‖² − 2x·y leaves an error of √ε in the distance of coinciding points",
     )
     return comparison.agreements
@@ -877,7 +896,9 @@ def example() -> Any:
     )
     digits = load_digits().X
     for row, (init, color) in enumerate((("random", COLORS["broken"]), ("k-means++", COLORS["mended"]))):
-        final = [KMeans(10, init=init, n_init=1, random_state=seed).fit(digits).inertia_ for seed in range(20)]
+        final = [
+            KMeans(10, init=init, n_init=1, random_state=seed).fit(digits).inertia_ for seed in range(20)
+        ]
         height = row + np.linspace(-0.18, 0.18, len(final))
         right.scatter(np.array(final) / 1e6, height, s=22, color=color, alpha=0.8, linewidths=0)
     right.set(

@@ -113,7 +113,10 @@ def draw_unlucky_start() -> Any:
     axes.axhline(SPACING**2 + 4, color=COLORS["theory"], linestyle="--", label="stuck: D² + 4")
     axes.axhline(6, color=COLORS["theory"], linestyle=":", label="optimum: 6")
     axes.set(
-        title="All 20 starts: 4 of them never reach the optimum", xlabel="start", ylabel="final inertia", xticks=[]
+        title="All 20 starts: 4 of them never reach the optimum",
+        xlabel="start",
+        ylabel="final inertia",
+        xticks=[],
     )
     axes.legend()
     return figure

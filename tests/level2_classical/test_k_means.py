@@ -32,13 +32,20 @@ def blobs():
 
 def test_scores_are_squared_distances_less_the_points_own_square():
     expected = ((X[None] - CENTERS[:, None]) ** 2).sum(axis=2) - (X**2).sum(axis=1)
-    np.testing.assert_allclose(k_means.scores(X.T, CENTERS), expected, atol=1e-12)
+    np.testing.assert_allclose(k_means.scores(X, CENTERS), expected, atol=1e-12)
 
 
 def test_nearest_center_searches_many_centers_too():
     centers = np.random.default_rng(0).standard_normal((k_means.ONE_HOT_LIMIT + 5, 2))
     expected = ((X[None] - centers[:, None]) ** 2).sum(axis=2).argmin(axis=0)
     np.testing.assert_array_equal(k_means.nearest_center(X, centers), expected)
+
+
+def test_mark_nearest_marks_the_smallest_score_once():
+    score = np.array([[1.0, 5.0, 2.0], [3.0, 4.0, 2.0]])
+    one_hot = np.empty((2, 3))
+    np.testing.assert_array_equal(k_means.mark_nearest(score, one_hot), [2, 1])
+    np.testing.assert_array_equal(one_hot, [[1, 0, 1], [0, 1, 0]], "a tie goes to the lower index")
 
 
 def test_nearest_center_labels_each_point():
@@ -161,7 +168,9 @@ def test_k_means_plus_plus_is_as_good_a_start_as_the_references(blobs):
         ours[seed] = k_means.inertia_of(points, None, start, k_means.nearest_center(points, start))
         theirs[seed] = k_means.inertia_of(points, None, other, k_means.nearest_center(points, other))
     error = np.hypot(ours.std(), theirs.std()) / np.sqrt(60)
-    assert abs(ours.mean() - theirs.mean()) < 4 * error, "mean inertia of the starts, within 4 standard errors"
+    assert abs(ours.mean() - theirs.mean()) < 4 * error, (
+        "mean inertia of the starts, within 4 standard errors"
+    )
 
 
 def test_initial_centers_understands_every_form(blobs):
@@ -271,7 +280,10 @@ def test_silhouette_equals_scikit_learns(blobs, metric):
         ({"n_clusters": 0}, "n_clusters must be an integer in"),
         ({"n_clusters": 6}, "n_samples=5 should be >= n_clusters=6"),
         ({"n_clusters": 2, "init": "best"}, "init must be one of 'k-means\\+\\+', 'random'; got 'best'"),
-        ({"n_clusters": 2, "init": np.zeros((3, 2))}, r"init must have one row for each cluster.*got \(3, 2\)"),
+        (
+            {"n_clusters": 2, "init": np.zeros((3, 2))},
+            r"init must have one row for each cluster.*got \(3, 2\)",
+        ),
         ({"n_clusters": 2, "algorithm": "hamerly"}, "algorithm must be one of 'lloyd', 'elkan'"),
         ({"n_clusters": 2, "tol": -1}, "tol must be a number in"),
         ({"n_clusters": 2, "n_init": "some"}, "n_init must be one of 'auto'"),

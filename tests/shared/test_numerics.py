@@ -124,7 +124,9 @@ def test_scores_equal_scikit_learns():
         reference.accuracy_score(labels, other, sample_weight=weight), rel=1e-12
     )
     both, either = np.column_stack([labels > 0, other > 0]), np.column_stack([other > 0, other > 0])
-    assert metrics.accuracy_score(both, either) == pytest.approx(reference.accuracy_score(both, either), rel=1e-12)
+    assert metrics.accuracy_score(both, either) == pytest.approx(
+        reference.accuracy_score(both, either), rel=1e-12
+    )
     two = np.column_stack([y, 2 * y]), np.column_stack([guess, y])
     assert metrics.r2_score(*two) == pytest.approx(reference.r2_score(*two), rel=1e-12)
 
