@@ -438,7 +438,7 @@ def _is_reference(error: ModuleNotFoundError) -> bool:
 def _save(name: str, draw: Callable[[], Any]) -> Path:
     from shared import figures
 
-    return figures.save(draw(), OUTPUT / "figures" / name)
+    return figures.save(figures.draw(draw), OUTPUT / "figures" / name)
 
 
 def _console() -> Console:

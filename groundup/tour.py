@@ -200,11 +200,7 @@ def _both_themes(draw: Callable[[], Any]) -> tuple[bytes, bytes]:
     """The same picture as PNG for a light and for a dark page."""
     from shared import figures
 
-    def picture(name: figures.Theme) -> bytes:
-        with figures.theme(name):
-            return figures.to_png(draw())
-
-    return picture("light"), picture("dark")
+    return figures.to_png(figures.draw(draw, "light")), figures.to_png(figures.draw(draw, "dark"))
 
 
 def _print_stop(console: Console, stop: Stop) -> None:

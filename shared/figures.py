@@ -1,7 +1,7 @@
 """One style for all pictures: colour-blind safe, light and dark, no global state.
 
-`subplots` makes a styled figure. Which of the two themes it wears is a context (`theme("dark")`), so the
-same drawing code serves a light page and a dark one. The colours are the Okabe–Ito set (Okabe and Ito 2008),
+`subplots` makes a styled figure. Which of the two themes it wears is a context (`theme("dark")`) around the
+drawing code, which reaches legends and titles too, so the same code serves a light page and a dark one. The colours are the Okabe–Ito set (Okabe and Ito 2008),
 which people with any of the common colour deficiencies can tell apart.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -43,9 +43,12 @@ def theme(name: Theme) -> Iterator[None]:
     """Figures made inside wear this theme, "light" or "dark"."""
     if name not in _GROUND:
         raise ValueError(f"theme must be 'light' or 'dark', got {name!r}.")
+    import matplotlib
+
     token = _THEME.set(name)
     try:
-        yield
+        with matplotlib.rc_context(_style(name)):  # type: ignore[arg-type]
+            yield
     finally:
         _THEME.reset(token)
 
@@ -81,7 +84,7 @@ def _style(name: Theme) -> dict[str, Any]:
         "axes.titlecolor": ink,
         "axes.titlesize": 11,
         "axes.titlelocation": "left",
-        "axes.titleweight": "semibold",
+        "axes.titleweight": "bold",
         "axes.labelsize": 10,
         "axes.grid": True,
         "axes.axisbelow": True,
@@ -103,6 +106,12 @@ def _style(name: Theme) -> dict[str, Any]:
         "font.size": 10,
         "savefig.facecolor": paper,
     }
+
+
+def draw(function: Callable[[], Figure], name: Theme = "light") -> Figure:
+    """The figure that `function` makes, wearing a theme from its axes to its legend."""
+    with theme(name):
+        return function()
 
 
 def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 144) -> Path:

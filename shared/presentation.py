@@ -41,7 +41,7 @@ def present_topic(validate: Callable[[], list[Agreement]], example: Callable[[],
         for table in agreement_tables(agreements):
             console.print(table, "")
         console.print(summary)
-    figures.show(example(), _own_name(validate))
+    figures.show(figures.draw(example), _own_name(validate))
 
 
 def present_failure_modes(failure_modes: Sequence[FailureMode]) -> None:
@@ -57,7 +57,7 @@ def present_failure_modes(failure_modes: Sequence[FailureMode]) -> None:
                 for line in outcome_lines(label, measurement):
                     console.print(line)
         name = f"{_own_name(failure_mode.breaks.experiment)}_{failure_mode.name}"
-        figures.show(failure_mode.figure(), name)
+        figures.show(figures.draw(failure_mode.figure), name)
 
 
 def agreement_tables(agreements: Sequence[Agreement]) -> list[Table]:
@@ -152,17 +152,17 @@ def _agreements_html(agreements: Sequence[Agreement]) -> str:
         rows = [
             (
                 escape(agreement.quantity),
-                escape(_digest(agreement.ours)),
-                escape(_digest(agreement.theirs)),
+                _mark("yes" if agreement.agrees else "no", "holds" if agreement.agrees else "refuted"),
                 f"{agreement.error:.1e}",
                 f"{agreement.tolerance:.0e}",
+                escape(_digest(agreement.ours)),
+                escape(_digest(agreement.theirs)),
                 f"{agreement.seconds_ours:.2g}",
                 f"{agreement.seconds_reference:.2g}",
-                _mark("yes" if agreement.agrees else "no", "holds" if agreement.agrees else "refuted"),
             )
             for agreement in group
         ]
-        columns = ("quantity", "ours", "reference", "error", "allowed", "seconds", "theirs", "agrees")
+        columns = ("quantity", "agrees", "error", "allowed", "ours", "reference", "seconds", "theirs")
         tables.append(
             f"<p>against <b>{escape(reference)}</b> {escape(version)} on {escape(dataset)}</p>"
             + _table_html(columns, rows)
@@ -181,17 +181,16 @@ def _outcome_html(outcome: Outcome) -> str:
             verdict += f" (try about {measurement.seeds_needed} seeds)"
         rows.append(
             (
-                f"<b>{label}</b>",
+                f"<b>{label}</b><br>{verdict}",
                 escape(claim.quantity),
                 f"{claim.relation} {format_number(measurement.predicted)}",
                 f"{format_number(measurement.delta)}",
                 format_number(measurement.measured),
                 "exact" if claim.deterministic else f"[{low}, {high}]",
                 f"{measurement.seeds}",
-                verdict,
             )
         )
-    columns = ("", "quantity", "predicted", "within δ", "measured", "95 % interval", "seeds", "verdict")
+    columns = ("", "quantity", "predicted", "within δ", "measured", "95 % interval", "seeds")
     return (
         f"<p><b>{escape(outcome.failure_mode.title)}.</b> {escape(outcome.breaks.claim.statement)} "
         f"<b>Mended:</b> {escape(outcome.remedy.claim.statement)}</p>" + _table_html(columns, rows)

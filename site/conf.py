@@ -85,6 +85,7 @@ html_theme_options = {
     "use_fullscreen_button": False,
     "search_bar_text": "Search",
     "back_to_top_button": False,
+    "footer_content_items": ["copyright"],
     "navbar_persistent": [],  # the search stands in the sidebar and above the article
     "pygments_light_style": "tango",
     "pygments_dark_style": "github-dark",

@@ -64,17 +64,16 @@ def ledger_page(entries: Sequence[dict[str, Any]]) -> str:
 
 def _failure(entry: dict[str, Any]) -> str:
     remedy = entry["remedy"]
-    columns = ("", "quantity", "predicted", "within δ", "measured", "95 % interval", "seeds", "verdict")
+    columns = ("", "quantity", "predicted", "within δ", "measured", "95 % interval", "seeds")
     rows = [
         (
-            f"<b>{label}</b>",
+            f"<b>{label}</b><br>{_verdict(claim['verdict'])}",
             escape(claim["quantity"]),
             f"{escape(claim['relation'])} {_number(claim['predicted'])}",
             _number(claim["tolerance"]),
             _number(claim["measured"]),
             _interval(claim),
             str(claim["seeds"]),
-            _verdict(claim["verdict"]),
         )
         for label, claim in (("breaks", entry), ("mended", remedy))
     ]
@@ -88,15 +87,15 @@ def _failure(entry: dict[str, Any]) -> str:
 
 
 def _agreements(entries: Sequence[dict[str, Any]]) -> str:
-    columns = ("quantity", "reference", "data", "error", "allowed", "agrees", "why that much is allowed")
+    columns = ("quantity", "agrees", "error", "allowed", "reference", "data", "why that much is allowed")
     rows = [
         (
             escape(entry["quantity"]) + _permalink(entry["id"]),
-            f"<code>{escape(entry['reference'])}</code>",
-            escape(entry["dataset"]),
+            _yes(entry["agrees"]),
             _magnitude(entry["error"]),
             f"{entry['tolerance']:.0e}",
-            _yes(entry["agrees"]),
+            f"<code>{escape(entry['reference'])}</code>",
+            escape(entry["dataset"]),
             escape(entry["reason"]),
         )
         for entry in entries

@@ -154,7 +154,6 @@ class _Writer:
     def _level(self, level: Level) -> None:
         children = [(topic.title, topic.name) for topic in level.topics if topic.path.exists()]
         owners = self._owners(level)
-        children += [(Path(path).stem, Path(path).stem) for path, topic in owners.items() if topic is None]
         if (self.root / level.package / "RESEARCH_NOTE.md").exists():
             children.append(("Research note", "research_note"))
             self._markdown(f"{level.package}/RESEARCH_NOTE.md")
@@ -168,9 +167,10 @@ class _Writer:
         for topic in level.topics:
             if topic.path.exists():
                 self._topic(topic, [path for path, owner in owners.items() if owner == topic])
-        for path in owners:
+        for path, topic in owners.items():
             if is_percent(self.root / path):
-                self._notebook(path, execute=False)
+                part = [f"**Part of** · [{topic.title}]({topic.name}.ipynb)"] if topic else []
+                self._notebook(path, card=part, execute=False)
             else:
                 self._source(path)
 
@@ -201,12 +201,15 @@ class _Writer:
         card.append("**Study first** · " + (_links(needs, up) or "nothing: you can begin here"))
         if leads:
             card.append("**Leads to** · " + _links(leads, up))
-        children = [(Path(path).stem, Path(path).stem) for path in parts]
+        if parts:
+            names = [f"[{Path(path).name}]({Path(self.documents[path]).name})" for path in parts]
+            card.append("**Its parts** · " + ", ".join(names))
+        children = []
         if topic.failure_modes_path.exists():
             card.append(
                 f"**How it breaks** · [predicted, measured, mended](failure_modes/{topic.name}.ipynb)"
             )
-            children.insert(0, ("How it breaks", f"failure_modes/{topic.name}"))
+            children.append(("How it breaks", f"failure_modes/{topic.name}"))
         card.append(
             f"**Write it yourself** · `groundup practice {topic.name}`, then `groundup check {topic.name}`"
         )
@@ -274,6 +277,7 @@ class _Writer:
         page.metadata["language_info"] = {"name": "python"}
         if not execute:
             page.metadata["mystnb"] = {"execution_mode": "off"}
+            page.metadata["orphan"] = True  # reached from its topic's page, not by turning pages
         self._text(document, nbformat.writes(page))
 
     def _notes(self) -> None:
@@ -306,11 +310,10 @@ class _Writer:
         if path.endswith(".py"):
             docstring = ast.get_docstring(ast.parse((self.root / path).read_text(encoding="utf-8"))) or ""
             introduction = docstring.partition("\n\n")[0].replace("\n", " ")
-        orphan = "---\norphan: true\n---\n" if document.startswith("source/") else ""
         target = os.path.relpath(self.root / path, here)
         self._text(
             document,
-            f"{orphan}# {Path(path).name}\n\n`{path}`. {introduction}\n\n```{{literalinclude}} {target}\n:language: {language}\n```\n",
+            f"---\norphan: true\n---\n# {Path(path).name}\n\n`{path}`. {introduction}\n\n```{{literalinclude}} {target}\n:language: {language}\n```\n",
         )
 
     # --- files ---------------------------------------------------------------------------------------------

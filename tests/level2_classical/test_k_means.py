@@ -1,5 +1,7 @@
 """k-means: the exercises in the order of the topic's functions, then the estimator, the reference, the failures."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -117,7 +119,7 @@ def test_iterations_end_at_a_fixed_point(blobs, algorithm):
 def test_lloyd_never_raises_the_inertia(blobs):
     points, weight = blobs
     inertia = [k_means.lloyd(points, weight, points[:6], max_iter=m).inertia for m in range(1, 12)]
-    assert all(later <= earlier * (1 + 1e-12) for earlier, later in zip(inertia, inertia[1:], strict=False))
+    assert all(later <= earlier * (1 + 1e-12) for earlier, later in itertools.pairwise(inertia))
 
 
 def test_elkan_labels_bring_stale_labels_up_to_date(blobs):

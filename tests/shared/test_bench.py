@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from shared import datasets, figures
 from shared.agreement import Comparison
@@ -113,12 +114,23 @@ def test_a_missing_library_names_the_command():
         datasets.require("no_such_library", "level2")
 
 
-def test_figures_wear_their_theme():
-    with figures.theme("dark"):
-        dark, axes = figures.subplots()
-    light, _ = figures.subplots()
+def _titled():
+    figure, axes = figures.subplots()
+    axes.plot([0, 1], label="line")
+    axes.set_title("title")
+    axes.legend()
+    return figure
+
+
+def test_figures_wear_their_theme_down_to_the_legend():
+    dark, light = figures.draw(_titled, "dark"), figures.draw(_titled, "light")
     assert dark.get_facecolor() != light.get_facecolor()
-    axes.plot([0, 1])
+    for figure in (dark, light):
+        (axes,) = figure.axes
+        paper = sum(figure.get_facecolor()[:3])
+        for text in (axes.title, axes.get_legend().get_texts()[0], axes.xaxis.get_ticklabels()[0]):
+            ink = sum(to_rgb(text.get_color()))
+            assert abs(ink - paper) > 1.5, f"{text.get_text()!r} cannot be read on its ground"
     assert figures.to_png(dark).startswith(b"\x89PNG")
 
 
