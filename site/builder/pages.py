@@ -392,9 +392,9 @@ def _module_path(name: str) -> Any:
 
 @cache
 def _version(name: str) -> str:
-    distributions = metadata.packages_distributions().get(name, [name])
+    """Version of an installed library by the name under which it is imported."""
     try:
-        return metadata.version(distributions[0])
+        return metadata.version({"sklearn": "scikit-learn"}.get(name, name))
     except metadata.PackageNotFoundError:
         return "missing"
 

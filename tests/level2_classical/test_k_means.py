@@ -116,6 +116,11 @@ def test_iterations_end_at_a_fixed_point(blobs, algorithm):
     np.testing.assert_allclose(sums / mass[:, None], run.centers, atol=1e-9)
 
 
+@pytest.mark.parametrize("algorithm", ["lloyd", "elkan"])
+def test_iterations_that_are_cut_short_say_so(blobs, algorithm):
+    assert not getattr(k_means, algorithm)(blobs[0], None, blobs[0][:6], max_iter=1).converged
+
+
 def test_lloyd_never_raises_the_inertia(blobs):
     points, weight = blobs
     inertia = [k_means.lloyd(points, weight, points[:6], max_iter=m).inertia for m in range(1, 12)]
