@@ -78,10 +78,11 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from shared.agreement import Agreement, Benchmark, Comparison
 from shared.arrays import (
@@ -95,47 +96,51 @@ from shared.arrays import (
 from shared.estimator import ClusterMixin, Estimator, TransformerMixin, warn_not_converged
 from shared.numerics import squared_distances
 
-CHUNK = 1536  # rows at a time: the scores of one chunk stay in the processor's cache
+CHUNK = 2048  # rows at a time, where a chunk costs memory of its own size
 ONE_HOT_LIMIT = 40  # up to this k, one-hot products beat sorting the labels
 TIE = 1e-9  # distances closer than this, relatively, may be ordered either way by rounding
+
+
+def chunk_length(k: int) -> int:  # practice: keep
+    """Rows at a time, so that their scores against k centers stay in the processor's cache."""
+    return max(256, 25_000 // k)
 
 
 # %% [markdown]
 # ### Labels and sums
 # $z_i=\arg\min_j(\lVert\mu_j\rVert^2-2x_i\cdot\mu_j)$, and in the same pass over the data the sums
-# $s_j=\sum_{i:z_i=j}w_ix_i$ and $m_j=\sum_{i:z_i=j}w_i$ that the next centers need. For small $k$ the sums are one more
-# matrix product: with the one-hot matrix $H_{ji}=[z_i=j]$, $s=H\,\mathrm{diag}(w)\,X$.
+# $s_j=\sum_{i:z_i=j}w_ix_i$ and $m_j=\sum_{i:z_i=j}w_i$ that the next centers need. Append a 1 to every point, and each
+# half is one matrix product: the scores are $(-2\mu_j,\lVert\mu_j\rVert^2)\cdot(x_i,1)$, and with the one-hot matrix
+# $H_{ji}=[z_i=j]$ the sums and masses together are $(s,m)=H\,\mathrm{diag}(w)\,(X,1)$. From one pass to the next only the
+# columns of $H$ change whose point changes its label, so the second product runs over these alone.
 
 
 # %%
-def scores(
-    rows: Float[np.ndarray, "b d"],
-    centers: Float[np.ndarray, "k d"],
-    out: Float[np.ndarray, "k b"] | None = None,
-) -> Float[np.ndarray, "k b"]:
-    """$\\lVert\\mu_j\\rVert^2-2x_i\\cdot\\mu_j$: the squared distances less $\\lVert x_i\\rVert^2$. O(bkd)."""
-    products = np.matmul(-2 * centers, rows.T, out=out)
-    products += np.einsum("kd,kd->k", centers, centers)[:, None]
-    return products
+def append_ones(X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n e"]:
+    """The points (x_i, 1), (n, d + 1)."""
+    return np.hstack([X, np.ones((len(X), 1), X.dtype)])
 
 
-def mark_nearest(score: Float[np.ndarray, "k b"], out: Float[np.ndarray, "k b"]) -> Float[np.ndarray, " k"]:
-    """Write the one-hot matrix H of the smallest score in each column to `out`; returns the counts, (k,)."""
-    out[...] = score == score.min(axis=0)
-    count = out.sum(axis=1)
-    if count.sum() != out.shape[1]:  # a tie: the lower index wins
-        out[...] = np.arange(len(score))[:, None] == score.argmin(axis=0)
-        count = out.sum(axis=1)
-    return count
+def score_rows(centers: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k e"]:
+    """The rows $(-2\\mu_j,\\lVert\\mu_j\\rVert^2)$, (k, d + 1): times (x, 1) they give the squared distance less $\\lVert x\\rVert^2$."""
+    return np.column_stack([-2 * centers, np.einsum("kd,kd->k", centers, centers)])
+
+
+def mark_nearest(score: Float[np.ndarray, "k b"]) -> Bool[np.ndarray, "k b"]:
+    """The one-hot matrix H of the smallest score in each column; the lower index wins a tie."""
+    one_hot = score == score.min(axis=0)
+    if np.count_nonzero(one_hot) != one_hot.shape[1]:
+        one_hot = np.arange(len(score))[:, None] == score.argmin(axis=0)
+    return one_hot
 
 
 def nearest_center(X: Float[np.ndarray, "n d"], centers: Float[np.ndarray, "k d"]) -> Int[np.ndarray, " n"]:
     """Index of the nearest center for each row; the lower index wins a tie. O(nkd)."""
-    labels = np.empty(len(X), dtype=np.int32)
-    for start in range(0, len(X), CHUNK):
-        score = scores(X[start : start + CHUNK], centers)
+    labels, rows, chunk = np.empty(len(X), dtype=np.int32), score_rows(centers), chunk_length(len(centers))
+    for start in range(0, len(X), chunk):
+        score = rows @ append_ones(X[start : start + chunk]).T  # (k, chunk)
         # A search for the smallest entry is fastest along contiguous memory.
-        labels[start : start + CHUNK] = score.T.copy().argmin(axis=1)
+        labels[start : start + chunk] = score.T.copy().argmin(axis=1)
     return labels
 
 
@@ -152,36 +157,60 @@ def sums_by_label(
     return sums, mass
 
 
+class Workspace(NamedTuple):
+    """What one pass leaves for the next: points, labels and sums."""
+
+    points: np.ndarray  # (x_i, 1), (n, d + 1)
+    score: np.ndarray  # memory for the scores of a chunk, (k, chunk)
+    one_hot: np.ndarray  # H, (k, n), all False before the first pass
+    labels: np.ndarray  # (n,)
+    sums: np.ndarray  # (s, m), (k, d + 1), in double precision
+
+
+def workspace(X: np.ndarray, k: int) -> Workspace:  # practice: keep
+    n, d = X.shape
+    score, one_hot = (
+        np.empty((k, chunk_length(k)), X.dtype),
+        np.zeros((k, n if k <= ONE_HOT_LIMIT else 0), bool),
+    )
+    return Workspace(append_ones(X), score, one_hot, np.full(n, -1, np.int32), np.zeros((k, d + 1)))
+
+
 def assign_and_sum(
     X: Float[np.ndarray, "n d"],
     weight: Float[np.ndarray, " n"] | None,
     centers: Float[np.ndarray, "k d"],
-    work: Float[np.ndarray, "2 k chunk"] | None = None,
+    work: Workspace | None = None,
 ) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
     """Labels, sums s_j and masses m_j in one pass; `weight=None` means ones. O(nkd).
 
-    `work`, of shape (2, k, CHUNK), is memory to scribble on: asking for it anew costs as much as the arithmetic.
+    With the workspace of the pass before, only points that change their label move their share of the sums: after a
+    few iterations these are few.
     """
     k, d = centers.shape
     if k > ONE_HOT_LIMIT:
         labels = nearest_center(X, centers)
         return labels, *sums_by_label(X, np.ones(len(X), X.dtype) if weight is None else weight, labels, k)
-    labels = np.empty(len(X), dtype=np.int32)
-    sums, mass = np.zeros((k, d), X.dtype), np.zeros(k, X.dtype)
-    index = np.arange(k, dtype=X.dtype)
-    score_buffer, hot_buffer = np.empty((2, k, CHUNK), X.dtype) if work is None else work
-    for start in range(0, len(X), CHUNK):
-        rows = slice(start, start + CHUNK)
-        width = min(CHUNK, len(X) - start)
-        one_hot = hot_buffer[:, :width]  # H, (k, chunk)
-        count = mark_nearest(scores(X[rows], centers, score_buffer[:, :width]), one_hot)
-        labels[rows] = index @ one_hot
-        if weight is not None:
-            one_hot *= weight[rows]
-            count = one_hot.sum(axis=1)
-        sums += one_hot @ X[rows]
-        mass += count
-    return labels, sums, mass
+    work = workspace(X, k) if work is None else work
+    rows, chunk = score_rows(centers), chunk_length(k)
+    for start in range(0, len(X), chunk):
+        points, old = work.points[start : start + chunk], work.one_hot[:, start : start + chunk]
+        new = mark_nearest(np.matmul(rows, points.T, out=work.score[:, : len(points)]))
+        changed = np.flatnonzero((new != old).any(axis=0))
+        if len(changed):
+            arrived, left = new[:, changed], old[:, changed]
+            move = (
+                arrived.astype(X.dtype) - left
+            )  # +1 where a point arrives, −1 where it leaves, (k, changed)
+            if weight is not None:
+                move *= weight[start + changed]
+            work.sums[...] += move @ points[changed]
+            work.labels[start + changed] = arrived.argmax(axis=0)
+            old[...] = new
+    if weight is not None:  # what is left of an emptied cluster is rounding
+        work.sums[np.bincount(work.labels, minlength=k) == 0] = 0
+    sums = work.sums.astype(X.dtype)
+    return work.labels.copy(), sums[:, :d], sums[:, d]
 
 
 def inertia_of(
@@ -257,9 +286,10 @@ def lloyd(
     *,
     max_iter: int = 300,
     tol: float = 0.0,
+    work: Workspace | None = None,
 ) -> Fit:
     """Alternate labels and means from the given centers until nothing moves. O(nkd) an iteration."""
-    labels, work = None, np.empty((2, len(centers), CHUNK), X.dtype)
+    labels, work = None, workspace(X, len(centers)) if work is None else work
     for iteration in range(1, max_iter + 1):
         previous = labels
         labels, sums, mass = assign_and_sum(X, weight, centers, work)
@@ -270,7 +300,9 @@ def lloyd(
             return Fit(centers, labels, inertia_of(X, weight, centers, labels), iteration, True)
         if shift <= tol:
             break
-    labels = nearest_center(X, centers)  # the last labels belong to the centers before the last move
+    labels = assign_and_sum(X, weight, centers, work)[
+        0
+    ]  # the last ones belong to the centers before the last move
     return Fit(centers, labels, inertia_of(X, weight, centers, labels), iteration, shift <= tol)
 
 
@@ -310,10 +342,11 @@ def elkan_labels(
         nearer = distance < best
         labels[candidates[nearer]] = j
         upper[candidates[nearer]] = distance[nearer]
-    for start in np.unique(np.flatnonzero(contested) // CHUNK) * CHUNK:
-        rows = slice(start, start + CHUNK)
+    chunk = chunk_length(len(centers))
+    for start in np.unique(np.flatnonzero(contested) // chunk) * chunk:
+        rows = slice(start, start + chunk)
         tied = np.flatnonzero(contested[rows])
-        labels[start + tied] = scores(X[rows], centers).argmin(axis=0)[tied]
+        labels[start + tied] = (score_rows(centers) @ append_ones(X[rows]).T).argmin(axis=0)[tied]
         upper[start + tied] = _distance(X[start + tied], centers[labels[start + tied]])
 
 
@@ -437,9 +470,11 @@ class KMeans(ClusterMixin, TransformerMixin, Estimator):
         weight = None if sample_weight is None else validate_sample_weight(sample_weight, len(X), X.dtype)
         rng = random_generator(self.random_state)
         mean = X.mean(axis=0)
-        centered = X - mean
+        work = workspace(X, k)
+        centered = work.points[:, :-1]
+        centered -= mean
         tol = float(self.tol * np.einsum("nd,nd->", centered, centered) / X.size)  # mean variance
-        iterate = {"lloyd": lloyd, "elkan": elkan}[self.algorithm]
+        iterate = {"lloyd": partial(lloyd, work=work), "elkan": elkan}[self.algorithm]
         best: Fit | None = None
         for _ in range(n_init):
             start = initial_centers(self.init, X, weight, k, rng) - mean
@@ -662,8 +697,8 @@ class MiniBatchKMeans(KMeans):
         starts = [initial_centers(self.init, X[rows], weight[rows], k, rng) for _ in range(n_init)]
         if n_init == 1:
             return starts[0]
-        scores = [inertia_of(X[rows], weight[rows], c, nearest_center(X[rows], c)) for c in starts]
-        return starts[int(np.argmin(scores))]
+        inertia = [inertia_of(X[rows], weight[rows], c, nearest_center(X[rows], c)) for c in starts]
+        return starts[int(np.argmin(inertia))]
 
     def _validate_parameters(self, X: np.ndarray) -> tuple[int, int]:  # practice: keep
         self.algorithm = "lloyd"

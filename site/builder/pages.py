@@ -401,6 +401,13 @@ def _version(name: str) -> str:
 
 # --- small pieces of Markdown ------------------------------------------------------------------------------
 
+FIRST_CELL = """# What this run rests on: {}
+import warnings
+
+# A warning is for the reader; the temporary file in which it arose is not.
+warnings.formatwarning = lambda message, category, *place: f"{{category.__name__}}: {{message}}\\n"
+"""
+
 REFERENCES = """# References
 
 ```{bibliography}

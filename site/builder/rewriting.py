@@ -1,8 +1,8 @@
 """Markdown as the repository has it, rewritten for its place in the site.
 
-Three things change and nothing else: links to files of the repository lead to their pages, pandoc's citations
-`[@key; @other, section 5]` become the `cite` role, and ids of ledger entries in code spans become links to the
-ledger page. Code, mathematics and comments are left as they are.
+Links to files of the repository lead to their pages, pandoc's citations `[@key; @other, section 5]` become the `cite`
+role, ids of ledger entries in code spans become links to the ledger page, and comments are dropped. Code and
+mathematics are left as they are.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class Rewriter:
         """The text of the repository file `source`, as it stands in the site's `document`."""
 
         def replace(match: re.Match[str]) -> str:
+            if match["comment"]:
+                return ""  # marks for the ledger; at the start of a line they would hide the rest of it
             if match["link"]:
                 return self._link(match, source, document)
             if match["citation"]:

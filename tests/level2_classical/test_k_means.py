@@ -32,9 +32,17 @@ def blobs():
 # The functions, one by one.
 
 
-def test_scores_are_squared_distances_less_the_points_own_square():
+def test_append_ones_keeps_the_points_and_their_precision():
+    points = k_means.append_ones(X.astype(np.float32))
+    assert points.dtype == np.float32
+    np.testing.assert_array_equal(points, np.column_stack([X, np.ones(5)]))
+
+
+def test_score_rows_give_squared_distances_less_the_points_own_square():
     expected = ((X[None] - CENTERS[:, None]) ** 2).sum(axis=2) - (X**2).sum(axis=1)
-    np.testing.assert_allclose(k_means.scores(X, CENTERS), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        k_means.score_rows(CENTERS) @ np.column_stack([X, np.ones(5)]).T, expected, atol=1e-12
+    )
 
 
 def test_nearest_center_searches_many_centers_too():
@@ -45,8 +53,7 @@ def test_nearest_center_searches_many_centers_too():
 
 def test_mark_nearest_marks_the_smallest_score_once():
     score = np.array([[1.0, 5.0, 2.0], [3.0, 4.0, 2.0]])
-    one_hot = np.empty((2, 3))
-    np.testing.assert_array_equal(k_means.mark_nearest(score, one_hot), [2, 1])
+    one_hot = k_means.mark_nearest(score)
     np.testing.assert_array_equal(one_hot, [[1, 0, 1], [0, 1, 0]], "a tie goes to the lower index")
 
 
@@ -77,6 +84,20 @@ def test_assign_and_sum_does_both_in_one_pass(blobs, k, weighted):
     one_hot = np.eye(k)[labels] * (weight if weighted else np.ones(len(points)))[:, None]
     np.testing.assert_allclose(sums, one_hot.T @ points, atol=1e-9)
     np.testing.assert_allclose(mass, one_hot.sum(axis=0))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_assign_and_sum_moves_only_what_changed(blobs, weighted):
+    points, weight = blobs
+    w = weight if weighted else None
+    work = k_means.workspace(points, 5)
+    for centers in (points[:5], points[5:10], points[5:10] + 0.1, points[:5] + 1e3 * np.eye(5, 8)):
+        labels, sums, mass = k_means.assign_and_sum(points, w, centers, work)
+        fresh_labels, fresh_sums, fresh_mass = k_means.assign_and_sum(points, w, centers)
+        np.testing.assert_array_equal(labels, fresh_labels)
+        np.testing.assert_allclose(sums, fresh_sums, atol=1e-9)
+        np.testing.assert_allclose(mass, fresh_mass, atol=1e-10)
+        assert np.array_equal(mass == 0, fresh_mass == 0), "an emptied cluster must be seen to be empty"
 
 
 def test_assign_and_sum_counts_a_tied_point_once():
