@@ -102,7 +102,9 @@ def write(evidence: dict[str, Evidence]) -> list[Path]:
         written.append(figures.save(figures.draw(example), FIGURES / f"{topic}.png", dpi=100))
         for outcome in found.outcomes:
             mode = outcome.failure_mode
-            written.append(figures.save(figures.draw(mode.figure), FIGURES / f"{topic}_{mode.name}.png", dpi=100))
+            written.append(
+                figures.save(figures.draw(mode.figure), FIGURES / f"{topic}_{mode.name}.png", dpi=100)
+            )
     return written
 
 
