@@ -89,8 +89,8 @@
 #
 # ### Noise: the price of a cheap gradient
 #
-# A minibatch gives $g_t$ plus noise of variance $\sigma^2$. On a curvature $h$ the error becomes $e_{t} = (1
-# - \eta h) e_{t-1} - \eta\sigma\xi_t$; its variance settles where $s = (1 - \eta h)^2 s + \eta^2\sigma^2$, so
+# A minibatch gives $g_t$ plus noise of variance $\sigma^2$. On a curvature $h$ the error becomes
+# $e_{t} = (1 - \eta h) e_{t-1} - \eta\sigma\xi_t$; its variance settles where $s = (1 - \eta h)^2 s + \eta^2\sigma^2$, so
 #
 # $$s = \frac{\eta\,\sigma^2}{h\,(2 - \eta h)} .$$
 #
@@ -235,6 +235,7 @@ def euclidean_norm(g: np.ndarray) -> float:
 
 
 def start_point(x0: Any) -> np.ndarray:  # practice: keep
+    """x0 as an array of floats, checked."""
     x = np.array(x0)
     if x.dtype.kind not in "fiub":
         raise TypeError(f"x0 must hold real numbers, got dtype {x.dtype}.")
@@ -261,6 +262,7 @@ def check_step_size(step_size: Any) -> Callable[[int], float]:  # practice: keep
 
 
 def gradient_at(gradient: Callable[[np.ndarray], Any], x: np.ndarray) -> np.ndarray:  # practice: keep
+    """∇f(x) as an array of the type of x, its shape checked."""
     g = np.asarray(gradient(x), dtype=x.dtype)
     if g.shape != x.shape:
         raise ValueError(f"gradient must return an array of the shape of x, {x.shape}, got {g.shape}.")
@@ -270,6 +272,7 @@ def gradient_at(gradient: Callable[[np.ndarray], Any], x: np.ndarray) -> np.ndar
 def explain_failure(  # practice: keep
     finite: bool, satisfied: bool, taken: int, norm: float, tol: float
 ) -> None:
+    """Warn where the walk left the finite numbers or did not arrive."""
     if not finite:
         warn_not_converged(
             f"gradient_descent left the finite numbers at step {taken + 1} and stopped before it; "
@@ -642,6 +645,7 @@ def decoupled_decay(group: dict) -> dict[str, float]:
 
 
 def betas(group: dict) -> dict[str, float]:  # practice: keep
+    """β₁ and β₂ of a group by the names that the rules use."""
     return {"beta1": float(group["betas"][0]), "beta2": float(group["betas"][1])}
 
 
@@ -695,6 +699,7 @@ class Adam(Optimizer):
 
 
 def check_adam_group(group: dict) -> None:  # practice: keep
+    """What Adam, AdamW and NAdam demand of a group."""
     require_at_least_zero(group["lr"], "learning rate")
     require_at_least_zero(group["eps"], "epsilon value")
     require_at_least_zero(group["weight_decay"], "weight_decay value")

@@ -375,12 +375,14 @@ def one_cycle_phases(total_steps: int, pct_start: float, three_phase: bool) -> l
 
 
 def positive_integer(value: Any, name: str) -> int:  # practice: keep
+    """`value` if it is a positive integer, else a ValueError that names it."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value <= 0:
         raise ValueError(f"Expected positive integer {name}, but got {value!r}.")
     return int(value)
 
 
 def one_for_each_group(value: Any, name: str, optimizer: Optimizer) -> list[float]:  # practice: keep
+    """A number for each parameter group: one number serves all, a list must fit."""
     n_groups = len(optimizer.param_groups)
     if not isinstance(value, list | tuple):
         return [value] * n_groups

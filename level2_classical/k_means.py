@@ -168,6 +168,7 @@ class Workspace(NamedTuple):
 
 
 def workspace(X: np.ndarray, k: int) -> Workspace:  # practice: keep
+    """Memory for passes over X with k centers, as before the first of them."""
     n, d = X.shape
     score, one_hot = (
         np.empty((k, chunk_length(k)), X.dtype),

@@ -584,14 +584,17 @@ def load_state_dict(module: Module, state: Any, strict: bool = True) -> Incompat
 
 
 def as_array(value: Any) -> np.ndarray:  # practice: keep
+    """The array under a Tensor, or the array itself."""
     return value.array if isinstance(value, Tensor) else np.asarray(value)
 
 
 def quoted(names: list[str]) -> str:  # practice: keep
+    """Names in quotation marks, separated by commas."""
     return ", ".join(f'"{name}"' for name in names)
 
 
 def floating_dtype(dtype: Any) -> np.dtype:  # practice: keep
+    """float32 or float64; None is float32, as in torch."""
     resolved = np.dtype(np.float32 if dtype is None else dtype)
     if resolved not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise TypeError(f"dtype must be float32 or float64, got {resolved}")
@@ -991,6 +994,7 @@ class DataLoader:
 
 # %%
 def validate() -> list[Agreement]:
+    """Compare layers, losses, hooks and saved states with torch's."""
     import torch
 
     comparison = Comparison(reference="torch.nn", dataset="standard normal, 6 × 5")
@@ -1171,6 +1175,8 @@ def compare_loaders(comparison: Comparison, torch: Any) -> None:  # practice: ke
 
 # %%
 def benchmarks() -> list[Benchmark]:
+    """A forward and backward pass of modules against torch's."""
+
     def setup(n: int) -> tuple[Callable, Callable]:
         import torch
         from torch import nn

@@ -207,6 +207,7 @@ def uniform_numbers(rng: np.random.Generator) -> Iterator[float]:
 
 # %%
 def planning_discount(gamma: Any) -> float:
+    """γ in [0, 1), checked."""
     gamma = validate_number(gamma, "gamma")
     if not 0 <= gamma < 1:
         raise ValueError(
@@ -257,6 +258,7 @@ def schedule(value: Any, name: str) -> Callable[[int], float]:
 
 
 def space_size(env: Any, name: str) -> int:
+    """Number of elements of an environment's discrete space, checked."""
     space = getattr(env, name, None)
     n = getattr(space, "n", None)
     if n is None or getattr(space, "shape", ()) != () or not (callable(getattr(env, "step", None))):

@@ -35,6 +35,7 @@ TRIES = 4  # tests that may overlook a blank function before the proof gives up
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Install the session's hooks before pytest collects anything."""
     if PLAN_VARIABLE in os.environ:
         plan = json.loads(Path(os.environ[PLAN_VARIABLE]).read_text(encoding="utf-8"))
         if plan["hypothesis"]:

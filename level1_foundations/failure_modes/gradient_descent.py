@@ -96,6 +96,7 @@ def predicted_distance_factor(*, share: float, smallest: float, largest: float, 
 
 
 def draw_two_over_L() -> Figure:
+    """The factor per step on both sides of 2/L."""
     figure, axes = subplots(width=7, height=4)
     shares = np.linspace(0.05, 1.15, 23)
     theory = [predicted_distance_factor(share=share, **MODERATE) for share in shares]
@@ -149,6 +150,7 @@ def steps_a_digit_plain(rng: np.random.Generator, *, condition: float, first: in
 
 
 def predicted_steps_a_digit_plain(*, condition: float, first: int, last: int) -> float:
+    """log 10 / log((κ + 1) / (κ − 1))."""
     return math.log(10) / math.log((condition + 1) / (condition - 1))
 
 
@@ -166,6 +168,7 @@ def steps_a_digit_nesterov(rng: np.random.Generator, *, condition: float, first:
 
 
 def predicted_steps_a_digit_nesterov(*, condition: float, first: int, last: int) -> float:
+    """The double root 1 − 1/√κ, with the linear factor that a double root brings."""
     root = math.sqrt(condition)
     rate, growth = 1 - 1 / root, 1 / (root + 1)
     log_gain = -(last - first) * math.log(rate) - math.log((1 + growth * last) / (1 + growth * first))
@@ -173,6 +176,7 @@ def predicted_steps_a_digit_nesterov(*, condition: float, first: int, last: int)
 
 
 def draw_valley() -> Figure:
+    """Steps for one more digit against the condition number."""
     figure, axes = subplots(width=7, height=4)
     conditions = [10.0, 30.0, 100.0, 300.0]
     sides = (
@@ -231,6 +235,7 @@ def loss_at_constant_step(
 
 
 def predicted_floor(*, step: float, curvature: float, sigma: float, n_steps: int) -> float:
+    """Half the curvature times the stationary variance ησ²/(h(2 − ηh))."""
     return step * sigma**2 / (2 * (2 - step * curvature))
 
 
@@ -248,10 +253,12 @@ def loss_at_falling_step(
 
 
 def predicted_falling(*, step: float, curvature: float, sigma: float, n_steps: int) -> float:
+    """The loss of a running mean of n noisy points: σ²/(2hn)."""
     return sigma**2 / (2 * curvature * n_steps)
 
 
 def draw_noise_floor() -> Figure:
+    """The loss against the number of steps, for constant and for falling steps."""
     figure, axes = subplots(width=7, height=4)
     counts = np.unique(np.geomspace(1, 300, 14).astype(int))
     for step, role in ((0.4, "muted"), (0.2, "broken")):
@@ -327,10 +334,12 @@ def regret_a_step(*, C: float, lr: float, amsgrad: bool) -> float:
 
 
 def regret_of_adam(rng: np.random.Generator, *, C: float, lr: float) -> float:
+    """Regret a step of Adam on the problem of Reddi et al."""
     return regret_a_step(C=C, lr=lr, amsgrad=False)
 
 
 def regret_of_amsgrad(rng: np.random.Generator, *, C: float, lr: float) -> float:
+    """Regret a step of AMSGrad on the same problem."""
     return regret_a_step(C=C, lr=lr, amsgrad=True)
 
 
@@ -343,15 +352,18 @@ def cycle_of_v(C: float) -> tuple[float, float, float]:
 
 
 def predicted_regret_of_adam(*, C: float, lr: float) -> float:
+    """Regret a step at the wrong end of the interval, within the limit cycle of v."""
     v1, v2, _ = cycle_of_v(C)
     return (2 * (C - 2) + lr * (2 * C / math.sqrt(v1) - 1 / math.sqrt(v2))) / 3
 
 
 def predicted_regret_of_amsgrad(*, C: float, lr: float) -> float:
+    """Regret a step at the right end, with the largest v of the cycle in the denominator."""
     return lr / math.sqrt(cycle_of_v(C)[0]) * (2 * C - 1) / 3
 
 
 def draw_reddi() -> Figure:
+    """Where Adam and AMSGrad go from several starts."""
     figure, axes = subplots(width=7, height=4)
     for amsgrad, label, role in ((False, "Adam", "broken"), (True, "AMSGrad", "mended")):
         path = reddi_path(**REDDI, amsgrad=amsgrad, n_steps=900)
@@ -417,11 +429,13 @@ def wait_at_saddle(
 
 
 def predicted_wait(*, offset: float, curvature: float, step: float, radius: float, n_starts: int) -> float:
+    """log(distance / offset) / log(1 + η|λ|)."""
     mean_log_normal = -0.5 * (np.euler_gamma + math.log(2))
     return (math.log(radius / offset) - mean_log_normal) / math.log(1 + step * curvature) + 0.5
 
 
 def draw_saddle() -> Figure:
+    """Steps until the saddle is left against the distance from its ridge."""
     figure, axes = subplots(width=7, height=4)
     offsets = 10.0 ** -np.arange(3, 16, 2)
     settings = {**SADDLE, "n_starts": 200}

@@ -76,6 +76,7 @@ def average_distance(rng: np.random.Generator, h: float, n_steps: int, zero_grad
 
 
 def predicted_average_distance(h: float, n_steps: int, zero_grad: bool) -> float:
+    """Mean squared distance of the undamped spring, or of plain descent, over the steps."""
     if zero_grad:
         q = (1 - h) ** 2
         return q * (1 - q**n_steps) / (1 - q) / n_steps
@@ -143,6 +144,7 @@ def prediction_variance(rng: np.random.Generator, p: float, evaluation: bool, co
 
 
 def predicted_variance(p: float, evaluation: bool, copies: int) -> float:
+    """p / (1 − p) in training mode, 0 after eval()."""
     return 0.0 if evaluation else p / (1 - p)
 
 
@@ -204,6 +206,7 @@ def reported_variance(rng: np.random.Generator, batch_size: int, weighted: bool,
 
 
 def predicted_reported_variance(batch_size: int, weighted: bool, epochs: int, n: int = 1797) -> float:
+    """Variance that a short last batch of r samples adds to the mean of batch means."""
     k, r = divmod(n, batch_size)
     if weighted or r == 0:
         return 0.0

@@ -79,6 +79,7 @@ def different_units(rng: np.random.Generator, initialization: str, width: int, n
 
 
 def predicted_different_units(initialization: str, width: int, n_steps: int) -> float:
+    """Equal units stay equal: 1; random ones stay all different: the width."""
     return 1.0 if initialization == "zeros" else float(width)
 
 
@@ -151,6 +152,7 @@ def error_sizes(rng: np.random.Generator, initialization: str, depth: int, width
 
 
 def predicted_error_factor(initialization: str, depth: int, width: int) -> float:
+    """√(width · variance / 2): what a ReLU layer does to the size of the error on its way down."""
     variance = {"default": 1 / (3 * width), "he": 2 / width}[initialization]
     return math.sqrt(width * variance / 2)
 
@@ -217,6 +219,7 @@ def unmoved_share(rng: np.random.Generator, c: float, n: int, width: int, n_step
 
 
 def predicted_unmoved_share(c: float, n: int, width: int, n_steps: int) -> float:
+    """Φ(c)ⁿ: the unit is off on every one of n samples."""
     return float(ndtr(c)) ** n
 
 

@@ -344,6 +344,7 @@ def funnel_log_density(theta):
 
 
 def funnel_gradient(theta):
+    """Gradient of the centered log density, (…, 10)."""
     v, x = theta[..., :1], theta[..., 1:]
     precision = np.exp(-v)
     along_v = -v / 9 - N_ARMS / 2 + precision * np.sum(x * x, axis=-1, keepdims=True) / 2
@@ -357,6 +358,7 @@ def unfolded_log_density(theta):
 
 
 def unfolded_gradient(theta):
+    """Gradient of the non-centered log density, (…, 10)."""
     return np.concatenate([-theta[..., :1] / 9, -theta[..., 1:]], axis=-1)
 
 

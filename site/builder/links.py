@@ -29,7 +29,7 @@ LOADED_RELATIONS = {
     "preconnect",
     "dns-prefetch",
 }
-CSS_URL = re.compile(r"""(?:@import\s+|url\()\s*['"]?(?P<url>[^'")\s]+)""")
+CSS_URL = re.compile(r"""(?:@import\s+(?:url\()?|url\()\s*['"]?(?P<url>[^'")\s]+)""")
 
 
 @dataclass

@@ -261,9 +261,7 @@ class _Writer:
         if after:
             cells.append(nbformat.v4.new_markdown_cell(after))
         if execute and topic is not None:
-            first = nbformat.v4.new_code_cell(
-                f"# What this run rests on: {fingerprint(self.root / path, topic)}"
-            )
+            first = nbformat.v4.new_code_cell(FIRST_CELL.format(fingerprint(self.root / path, topic)))
             first.metadata["tags"] = ["remove-cell"]
             cells.insert(1, first)
             heading = cells[0].source.partition("\n")[0].lstrip("# ")

@@ -46,7 +46,7 @@ def contrast(first, second):
 def test_mathematics_is_set(reader, page):
     reader.open(page)
     sizes = reader.ask(
-        "return [...document.querySelectorAll('mjx-container')].map(e => [e.offsetWidth, e.offsetHeight])"
+        "return [...document.querySelectorAll('article mjx-container')].map(e => [e.offsetWidth, e.offsetHeight])"
     )
     assert len(sizes) > 5
     assert min(map(min, sizes)) > 0
@@ -156,7 +156,9 @@ def test_a_phone_shows_the_page_without_sideways_scrolling(reader, page):
         ".map(e => e.textContent.slice(0, 60))"
     )
     assert wide == []
-    size = reader.ask("return parseFloat(getComputedStyle(document.querySelector('article p')).fontSize)")
+    size = reader.ask(
+        "return parseFloat(getComputedStyle(document.querySelector('article section > p')).fontSize)"
+    )
     assert size >= 15
 
 
