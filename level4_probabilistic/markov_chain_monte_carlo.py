@@ -635,7 +635,7 @@ def _draw(sampler, posterior, n_draws, seed, n_chains=16):  # practice: keep
         n_draws,
         n_warmup=250,
         n_chains=n_chains,
-        target_accept=0.9,
+        target_accept=0.95,
         rng=rng,
         vectorized=True,
     )

@@ -87,7 +87,7 @@ html_theme_options = {
     "back_to_top_button": False,
     "footer_content_items": ["copyright"],
     "navbar_persistent": [],  # the search stands in the sidebar and above the article
-    "pygments_light_style": "tango",
+    "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "github-dark",
 }
 

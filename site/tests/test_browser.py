@@ -157,7 +157,7 @@ def test_a_phone_shows_the_page_without_sideways_scrolling(reader, page):
     )
     assert wide == []
     size = reader.ask(
-        "return parseFloat(getComputedStyle(document.querySelector('article section > p')).fontSize)"
+        "return parseFloat(getComputedStyle(document.querySelector('article section p:not(.groundup-card p)')).fontSize)"
     )
     assert size >= 15
 
