@@ -19,7 +19,13 @@ __all__ = ["build_site", "register"]
 # What Sphinx says while it works: a page by name, and that a notebook has to be run because it is not cached.
 STEP = re.compile(r"^(?P<phase>reading sources|writing output)\.\.\. \[ *(?P<percent>\d+)%\] (?P<page>\S+)")
 RUNNING = re.compile(r"(?P<page>[\w/.-]+)\.ipynb: Executing notebook")
-NOISE = re.compile(r"^\[IPKernelApp\]|^$|Executed notebook|Executing notebook|\.\.\. *(\[|done|$)")
+# What it says besides, when all is well; the rest is worth reading when it is not.
+NOISE = re.compile(
+    r"^\[IPKernelApp\]|^\s*$|ut(ed|ing) notebook|Using cached notebook|\.\.\. *(\[|done|$)"
+    r"|^(Running Sphinx|loading|myst|Using|checking|parsing|building|updating|looking|Writing|copying|generating"
+    r"|writing|dumping|preparing|build (finished|succeeded)|Configuration error|Versions|Last Messages"
+    r"|Loaded Extensions|Traceback|None\.|=+$|\* |The full traceback|/\S*/sphinx-err-|To report this|Please also report)"
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -108,12 +108,17 @@ def _agreements(entries: Sequence[dict[str, Any]]) -> str:
     )
 
 
-TEXT = {"quantity", "why that much is allowed"}
+KINDS = {
+    "quantity": "groundup-text",
+    "why that much is allowed": "groundup-text",
+    "reference": "groundup-name",
+    "data": "groundup-name",
+}
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], ids: Sequence[str] = ()) -> str:
     """A table that scrolls in itself where the page is narrow; a row's anchor is its entry's id."""
-    kinds = ["groundup-text" if column in TEXT else "groundup-figure" for column in columns]
+    kinds = [KINDS.get(column, "groundup-figure") for column in columns]
     head = "".join(f'<th class="{kind}">{column}</th>' for kind, column in zip(kinds, columns, strict=True))
     lines = []
     for index, row in enumerate(rows):
