@@ -57,7 +57,7 @@ ledger: $(READY)
 site: $(READY)
 	$(BIN)/groundup site --no-open
 
-# In a headless Chromium with the network blocked; where there is no browser, those tests say so and are skipped.
+# Headless Chromium with the network blocked; where there is no browser, those tests say so and are skipped.
 test-site: site
 	$(BIN)/python -m pytest site/tests -rs
 

@@ -93,6 +93,8 @@ def build_site(folder: Path, *, fresh: bool = False) -> tuple[int, str]:
         except BaseException:
             process.terminate()
             raise
+    if status:  # Sphinx would not read again, and so not complain again of, a page that did not change
+        shutil.rmtree(built / "doctrees", ignore_errors=True)
     return status, "\n".join(problems)
 
 

@@ -99,7 +99,9 @@ def _style(name: Theme) -> dict[str, Any]:
         "ytick.color": ink,
         "xtick.labelsize": 9,
         "ytick.labelsize": 9,
-        "legend.frameon": False,
+        "legend.facecolor": paper,  # a curve that runs behind the legend must not cross its words
+        "legend.edgecolor": "none",
+        "legend.framealpha": 0.85,
         "legend.fontsize": 9,
         "legend.labelcolor": ink,
         "lines.linewidth": 1.8,

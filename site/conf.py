@@ -60,6 +60,7 @@ nb_execution_cache_path = str(HERE / "_build" / "jupyter_cache")
 nb_execution_in_temp = True
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_merge_streams = True
 nb_ipywidgets_js = {}
 
@@ -95,6 +96,13 @@ html_theme_options = {
 def fail_on_broken_links(app, exception):
     """Every link inside the built site leads to a page and an anchor, and nothing is loaded from elsewhere."""
     if exception is None and app.builder.format == "html":
+        for path in Path(app.outdir).rglob("*.html"):  # pages of an earlier build whose source is gone
+            name = path.relative_to(app.outdir).with_suffix("").as_posix()
+            if not name.startswith("_static/") and name not in app.env.all_docs | {
+                "genindex": 0,
+                "search": 0,
+            }:
+                path.unlink()
         found = check_site(Path(app.outdir))
         if found:
             raise ExtensionError("the built site is not in order:\n" + "\n".join(found))
