@@ -50,8 +50,8 @@ __all__ = [
 # $Q(\beta) = y^\top y - 2\beta^\top X^\top y + \beta^\top A\beta$, and in $s = \log\sigma^2$, whose
 # Jacobian is $\sigma^2$,
 #
-# $$\log p(\beta, s \mid y) = -\Big(\frac{n + d}2 + a\Big)s
-# - \Big(b + \tfrac12 Q(\beta)\Big)e^{-s} + \text{const}.$$
+# $$\log p(\beta, s \mid y) =
+# -\Big(\frac{n + d}2 + a\Big)s - \Big(b + \tfrac12 Q(\beta)\Big)e^{-s} + \text{const}.$$
 #
 # The data enter through $A$, $X^\top y$ and $y^\top y$ only, so a gradient costs $O(d^2)$, however many
 # rows there are. The posterior is known: $\sigma^2 \sim \text{Inverse-Gamma}(a_n, b_n)$ with
@@ -147,8 +147,8 @@ def standardized_diabetes(n_rows: int = 442) -> RegressionPosterior:
 # *non-centered* form $\theta_j = \mu + \tau z_j$ with $z_j \sim N(0, 1)$ the parameters are
 # $(\mu, \log\tau, z_1, \dots, z_8)$:
 #
-# $$\log p = -\frac{\mu^2}{50} - \log\Big(1 + \frac{\tau^2}{25}\Big) + \log\tau
-# - \frac12\sum_j z_j^2 - \frac12\sum_j \frac{(y_j - \mu - \tau z_j)^2}{\sigma_j^2} + \text{const}.$$
+# $$\log p = -\frac{\mu^2}{50} - \log\Big(1 + \frac{\tau^2}{25}\Big) + \log\tau -
+# \frac12\sum_j z_j^2 - \frac12\sum_j \frac{(y_j - \mu - \tau z_j)^2}{\sigma_j^2} + \text{const}.$$
 
 # %%
 EIGHT_SCHOOLS = {

@@ -55,8 +55,8 @@ from shared.special import ndtr
 # the spread of the chain's own mean, started in equilibrium: over $T$ steps it is $1/\mathrm{ESS}$. For a
 # geometric autocorrelation $\rho^t$ it is known at finite $T$, too:
 #
-# $$\frac1{\mathrm{ESS}} = \frac1T\left[\frac{1+\rho}{1-\rho}
-# - \frac{2\rho\,(1-\rho^T)}{T(1-\rho)^2}\right].$$
+# $$\frac1{\mathrm{ESS}} = \frac1T\left[\frac{1+\rho}{1-\rho} -
+# \frac{2\rho\,(1-\rho^T)}{T(1-\rho)^2}\right].$$
 #
 # **The remedy** is to roll, not to walk. Leapfrog steps of size $\varepsilon$ turn a standard normal by the
 # angle $\theta$ with $\cos\theta = 1 - \varepsilon^2/2$, and after $L$ steps the energy error of $d$
