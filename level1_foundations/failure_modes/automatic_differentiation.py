@@ -35,8 +35,8 @@ EPSILON = float(np.finfo(np.float64).eps)
 #
 # The forward difference has two errors that pull the step $h$ in opposite directions:
 #
-# $$ \frac{f(x + h) - f(x)}{h} - f'(x) = \underbrace{\frac{h}{2} f''(x)}_{\text{truncation}}
-# + \underbrace{\frac{\delta_1 - \delta_2}{h}}_{\text{rounding}} + O(h^2), $$
+# $$ \frac{f(x + h) - f(x)}{h} - f'(x) = \underbrace{\frac{h}{2} f''(x)}_{\text{truncation}} +
+# \underbrace{\frac{\delta_1 - \delta_2}{h}}_{\text{rounding}} + O(h^2), $$
 #
 # with $\delta_1, \delta_2$ the rounding errors of the two values. For a prediction with its constant take a
 # function whose rounding errors are known exactly: $f(x) = 1/x$ on $1 \le x < 2$. IEEE division rounds

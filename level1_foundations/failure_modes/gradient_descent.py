@@ -384,8 +384,8 @@ def draw_reddi() -> Figure:
 #
 # $f(x, y) = \tfrac12 x^2 - \tfrac12\lambda y^2 + \tfrac14 y^4$ has minima at $y = \pm\sqrt\lambda$ and a
 # saddle between them. On the ridge $y = 0$ gradient descent runs straight into the saddle and *converges*
-# there: the gradient is zero. Started at a distance $\varepsilon$ from the ridge, it leaves by the factor $1
-# + \eta\lambda$ a step, so it passes $|y| = r$ after
+# there: the gradient is zero. Started at a distance $\varepsilon$ from the ridge, it leaves by the factor $1 +
+# \eta\lambda$ a step, so it passes $|y| = r$ after
 #
 # $$\frac{\ln(r/|y_0|)}{\ln(1 + \eta\lambda)}$$
 #
