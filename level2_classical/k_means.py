@@ -199,7 +199,7 @@ def assign_and_sum(
         new = mark_nearest(np.matmul(rows, points.T, out=work.score[:, : len(points)]))
         changed = np.flatnonzero((new != old).any(axis=0))
         if len(changed):
-            arrived, left = new.take(changed, axis=1), old.take(changed, axis=1)
+            arrived, left = new.take(changed, axis=1), old[:, changed]
             move = (
                 arrived.astype(X.dtype) - left
             )  # +1 where a point arrives, −1 where it leaves, (k, changed)
