@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -65,9 +66,16 @@ def show_topic(name: str) -> None:
 
     topic = catalogue.get(name)
     console = Console()
+    os.environ.setdefault(
+        "LESS", "FRX"
+    )  # colors, as git asks of the pager; a setting of the user's own stays
     with console.pager(styles=True) if sys.stdout.isatty() else _no_pager():
         for kind, text in cells(topic.path):
-            console.print(Markdown(text) if kind == "markdown" else Syntax(text, "python", theme="ansi_dark"))
+            console.print(
+                Markdown(text)
+                if kind == "markdown"
+                else Syntax(text, "python", theme="ansi_dark", word_wrap=True)
+            )
             console.print()
         console.print(f"How it breaks: {topic.failure_modes_path.relative_to(ROOT)}", style="bold")
         console.print(f"In the note:   {(topic.path.parent / 'RESEARCH_NOTE.md').relative_to(ROOT)}")

@@ -502,7 +502,8 @@ class KMeans(ClusterMixin, TransformerMixin, Estimator):
         """Minus the inertia of X, so that larger is better."""
         X = self._predict_matrix(X, dtype=self._center_dtype())
         weight = validate_sample_weight(sample_weight, len(X), X.dtype)
-        return -inertia_of(X, weight, self.cluster_centers_, self.predict(X))
+        labels = nearest_center(X - self._shift, self.cluster_centers_ - self._shift)
+        return -inertia_of(X, weight, self.cluster_centers_, labels)
 
     def _center_dtype(self) -> Any:  # practice: keep
         self._check_is_fitted()

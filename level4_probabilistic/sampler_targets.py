@@ -196,7 +196,7 @@ def warn_of_trouble(n_divergences, n_saturated, n_draws, target_accept):
     if n_saturated:
         warnings.warn(
             f"{n_saturated} of {n_draws} draws reached max_tree_depth before the trajectory turned: the draws are "
-            "right but dear. Rescale or decorrelate the parameters, or raise max_tree_depth.",
+            "dear, and wrong if the gradient is not logpdf's. Check the gradient and rhat, rescale or decorrelate the parameters, or raise max_tree_depth.",
             UserWarning,
             stacklevel=4,
         )

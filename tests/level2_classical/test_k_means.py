@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -252,6 +253,12 @@ def test_same_start_gives_scikit_learns_answer(blobs, algorithm):
 def test_predict_on_training_data_gives_the_labels(blobs):
     model = KMeans(6, random_state=0).fit(blobs[0])
     np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_)
+
+
+def test_score_of_a_named_frame_does_not_warn(blobs, recwarn):
+    frame = pd.DataFrame(blobs[0], columns=list("abcdefgh"))
+    KMeans(3, random_state=0).fit(frame).score(frame)
+    assert not [str(warning.message) for warning in recwarn if "feature names" in str(warning.message)]
 
 
 def test_more_starts_never_end_worse(blobs):
