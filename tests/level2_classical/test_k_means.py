@@ -33,10 +33,14 @@ def blobs():
 # The functions, one by one.
 
 
-def test_append_ones_keeps_the_points_and_their_precision():
-    points = k_means.append_ones(X.astype(np.float32))
-    assert points.dtype == np.float32
-    np.testing.assert_array_equal(points, np.column_stack([X, np.ones(5)]))
+def test_points_as_columns_appends_a_one_to_each_point():
+    np.testing.assert_array_equal(k_means.points_as_columns(X), np.column_stack([X, np.ones(5)]).T)
+
+
+def test_points_as_columns_keeps_the_precision_and_lies_row_by_row():
+    columns = k_means.points_as_columns(X.astype(np.float32))
+    assert columns.dtype == np.float32, "the result must have the type of X: create it with dtype=X.dtype"
+    assert columns.flags.c_contiguous, "each coordinate of all points must lie in one stretch of memory"
 
 
 def test_score_rows_give_squared_distances_less_the_points_own_square():
