@@ -23,8 +23,9 @@
 # Carlo (HMC), and the no-U-turn sampler (NUTS), which is what PyMC and Stan run when you press the button.
 #
 # **Builds on** Monte Carlo and probability distributions (Level 1). The diagnostics stand in
-# `chain_diagnostics`, the warm-up in `sampler_adaptation`, the two posteriors that we try everything on in
-# `regression_and_schools`.
+# `chain_diagnostics`, the table of `result.summary()` in `sampler_summary`, the warm-up in
+# `sampler_adaptation`, the comparison of your gradient with your density in `sampler_gradient_check`, the two
+# posteriors that we try everything on in `regression_and_schools`.
 #
 # **Mirrors** PyMC's NUTS and ArviZ's `rhat` and `ess`.
 #
@@ -512,6 +513,7 @@ def hmc(
     step_size=None,
     path_length=np.pi,
     vectorized=False,
+    check_gradient=True,
 ) -> SamplerResult:
     """Hamiltonian Monte Carlo with a random travel time (Duane et al. 1987, Neal 2011).
 
@@ -527,10 +529,16 @@ def hmc(
             uniform on 1 … ⌈path_length / step_size⌉ (1,024 at most). π suits posteriors near a Gaussian; see
             the derivation.
         vectorized: both functions take (k, dim) and return (k,) and (k, dim).
+        check_gradient: compare `gradient` with differences of `logpdf` near the start, along two random
+            directions, and refuse it if they contradict it (see `sampler_gradient_check`). Some forty densities;
+            the draws do not depend on it. False goes on with any gradient.
+
+    Returns:
+        The draws, and how the sampling went; print its `summary()` first (`SamplerResult` has an example).
 
     Raises:
         TypeError, ValueError: arguments of the wrong kind or range, a density or gradient that is not finite
-            at the start or has the wrong shape, no workable step size.
+            at the start or has the wrong shape, a gradient that is not `logpdf`'s, no workable step size.
 
     Warns with the remedy where trajectories diverge. About path_length/(2 step_size) gradients a draw.
     """
@@ -547,7 +555,7 @@ def hmc(
     def trial(state, step_size, scale):
         return trial_acceptance(target, state, step_size, scale, rng)
 
-    return run(step, trial, target, position, n_draws, n_warmup, target_accept, step_size)
+    return run(step, trial, target, position, n_draws, n_warmup, target_accept, step_size, check_gradient)
 
 
 def nuts(
@@ -563,6 +571,7 @@ def nuts(
     step_size=None,
     max_tree_depth=10,
     vectorized=False,
+    check_gradient=True,
 ) -> SamplerResult:
     """The no-U-turn sampler: multinomial, with the generalized criterion (Betancourt 2017).
 
@@ -578,10 +587,16 @@ def nuts(
         max_tree_depth: at most this many doublings a draw.
         vectorized: both functions take (k, dim) and return (k,) and (k, dim). Several times faster for NumPy
             code.
+        check_gradient: compare `gradient` with differences of `logpdf` near the start, along two random
+            directions, and refuse it if they contradict it (see `sampler_gradient_check`). Some forty densities;
+            the draws do not depend on it. False goes on with any gradient.
+
+    Returns:
+        The draws, and how the sampling went; print its `summary()` first (`SamplerResult` has an example).
 
     Raises:
         TypeError, ValueError: arguments of the wrong kind or range, a density or gradient that is not finite
-            at the start or has the wrong shape, no workable step size.
+            at the start or has the wrong shape, a gradient that is not `logpdf`'s, no workable step size.
 
     Warns with the remedy where trajectories diverge or reach `max_tree_depth`. Up to 2^max_tree_depth
     gradients a draw and chain; memory for as many points.
@@ -597,7 +612,7 @@ def nuts(
     def trial(state, step_size, scale):
         return trial_acceptance(target, state, step_size, scale, rng)
 
-    return run(step, trial, target, position, n_draws, n_warmup, target_accept, step_size)
+    return run(step, trial, target, position, n_draws, n_warmup, target_accept, step_size, check_gradient)
 
 
 # %% [markdown]
@@ -758,8 +773,8 @@ def benchmarks() -> list[Benchmark]:
 # ## 5. Document
 #
 # **Use it** for posteriors with a gradient and up to some thousands of parameters: start four or more
-# chains at dispersed points, look at `rhat` (below 1.01), both effective sample sizes (above 400), and
-# `n_divergences` (none), and only then at the answer. NUTS first; Gibbs where the conditionals are known
+# chains at dispersed points, print `result.summary()`, look at R-hat (below 1.01), both effective sample
+# sizes (above 400) and divergences (none), and only then at the answer. NUTS first; Gibbs where the conditionals are known
 # and the blocks not too correlated; Metropolis for a handful of parameters without a gradient.
 #
 # **Do not use it** where a closed form exists (the regression above has one), for discrete parameters (sum

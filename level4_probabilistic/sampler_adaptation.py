@@ -31,6 +31,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
+from level4_probabilistic.sampler_gradient_check import require_gradient
 from level4_probabilistic.sampler_targets import SamplerResult, State, Target, make_result, warn_of_trouble
 from shared.arrays import validate_number
 
@@ -171,6 +172,7 @@ def run(
     n_warmup: int,
     target_accept: float,
     step_size: float | None,
+    check_gradient: bool = True,
 ) -> SamplerResult:
     """Warm up, then draw.
 
@@ -179,11 +181,14 @@ def run(
             transition of every chain. trial: `trial(state, step_size, scale)` → mean acceptance of one
             leapfrog step.
         step_size: where to begin, or None.
+        check_gradient: first compare the gradient with differences of the log density.
     """
     validate_number(target_accept, "target_accept", minimum=0, maximum=1, exclusive=True)
     if step_size is not None:
         step_size = validate_number(step_size, "step_size", minimum=0, exclusive=True)
     state, scale = target.start(x0, needs_gradient=True), np.ones(x0.shape[1])
+    if check_gradient:
+        require_gradient(target, state)
     if step_size is None:
         step_size = reasonable_step_size(lambda size: trial(state, size, scale))
     state, step_size, scale = _warm_up(step, trial, state, step_size, scale, n_warmup, target_accept)

@@ -21,20 +21,28 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from level4_probabilistic.sampler_summary import SamplerSummary, count, summarize
 from shared.arrays import random_generator, validate_number
 
 __all__ = ["SamplerResult", "State", "Target", "choose", "make_result", "prepare", "warn_of_trouble"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SamplerResult:
     """Draws of all chains, and how the sampling went. Warm-up is counted in `n_evaluations` only.
+
+    >>> from level4_probabilistic.markov_chain_monte_carlo import nuts
+    >>> start = [[-1.0, 2.0], [1.0, -2.0], [-2.0, -1.0], [2.0, 1.0]]  # one point a chain
+    >>> result = nuts(lambda x: -x @ x / 2, lambda x: -x, start, 500, n_warmup=200, rng=0)
+    >>> print(result.summary())
+          mean  sd  mcse  5 %  95 %  R-hat  bulk ESS  tail ESS
+    x0 ...
 
     Attributes:
         draws: (chains, draws, dim).
@@ -52,9 +60,31 @@ class SamplerResult:
     n_divergences: int
     step_size: float | np.ndarray
     inverse_metric: Float[np.ndarray, " dim"]
-    diverging: Bool[np.ndarray, "chains draws"] = field(repr=False)
-    tree_depth: Int[np.ndarray, "chains draws"] = field(repr=False)
+    diverging: Bool[np.ndarray, "chains draws"]
+    tree_depth: Int[np.ndarray, "chains draws"]
     n_evaluations: int = 0
+
+    def __repr__(self) -> str:
+        chains, n_draws, dim = self.draws.shape
+        return (
+            f"SamplerResult({count(chains, 'chain')} of {count(n_draws, 'draw')} in {count(dim, 'dimension')}, "
+            f"acceptance {self.acceptance:.2f}, {count(self.n_divergences, 'divergence')}; see draws, summary())"
+        )
+
+    def summary(self, names=None) -> SamplerSummary:
+        """Table of what the draws say of each coordinate, and in words whether to trust them.
+
+        Mean, standard deviation, Monte Carlo standard error of the mean, 5 % and 95 % quantiles, R-hat, bulk and
+        tail effective sample size, as `arviz.summary` has them. Says what to try where R-hat exceeds 1.01, an
+        effective sample size is below 400, or draws diverged.
+
+        Args:
+            names: of the coordinates; x0, x1, … by default.
+
+        Raises:
+            ValueError: not one name a coordinate.
+        """
+        return summarize(self, names)
 
 
 class State(NamedTuple):
@@ -104,6 +134,15 @@ class Target:
             for row in range(len(position)) if rows is None else rows:
                 values[row] = self._gradient(position[row])
         return values
+
+    def probe(self, name, position, row, point):
+        """`logpdf` or `gradient` of chain `row` at `point` (dim,), the other chains at `position`; not counted."""
+        function = self._logpdf if name == "logpdf" else self._gradient
+        if not self.vectorized:
+            return function(point)
+        moved = position.copy()  # all rows: the function may know how many chains there are
+        moved[row] = point
+        return function(moved)[row]
 
     def start(self, position, needs_gradient):
         """The state at the starting points, after asking whether the functions keep their contract there."""

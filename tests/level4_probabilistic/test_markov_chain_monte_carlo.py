@@ -1,5 +1,9 @@
 """Markov chain Monte Carlo: each function alone, then the samplers, their diagnostics, and what they refuse."""
 
+import dataclasses
+import doctest
+import math
+import re
 import warnings
 
 import numpy as np
@@ -7,8 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from level4_probabilistic import chain_diagnostics, markov_chain_monte_carlo, sampler_adaptation
-from level4_probabilistic.failure_modes.markov_chain_monte_carlo import FAILURE_MODES
+from level4_probabilistic import (
+    chain_diagnostics,
+    markov_chain_monte_carlo,
+    sampler_adaptation,
+    sampler_gradient_check,
+)
+from level4_probabilistic.failure_modes.markov_chain_monte_carlo import (
+    FAILURE_MODES,
+    funnel_gradient,
+    funnel_log_density,
+)
 from level4_probabilistic.markov_chain_monte_carlo import (
     effective_sample_size,
     gibbs,
@@ -18,7 +31,7 @@ from level4_probabilistic.markov_chain_monte_carlo import (
     rhat,
 )
 from level4_probabilistic.regression_and_schools import EightSchools, RegressionPosterior
-from level4_probabilistic.sampler_targets import State, Target
+from level4_probabilistic.sampler_targets import SamplerResult, State, Target, make_result
 
 N_CHAINS = 20_000
 
@@ -599,6 +612,383 @@ def test_windows_double_as_in_stan():
 def test_the_variance_is_within_chains():
     window = np.random.default_rng(0).normal(size=(200, 4, 1)) + 100 * np.arange(4)[None, :, None]
     assert sampler_adaptation.shrunken_variance(window)[0] == pytest.approx(1, rel=0.2)
+
+
+# Does the gradient belong to the density?
+
+
+def regression_log_density(x, prior=1.0):
+    """Ten coefficients, thirty observations, a normal prior."""
+    residual = x @ DESIGN.T - 1
+    return -np.vecdot(residual, residual) / 2 - prior * np.vecdot(x, x) / 2
+
+
+def regression_gradient(x, prior=1.0):
+    return -(x @ DESIGN.T - 1) @ DESIGN - prior * x
+
+
+DESIGN = np.random.default_rng(7).normal(size=(30, 10))
+SCALES = np.logspace(-6, 6, 10)
+WRONG = {
+    "sign": (lambda x: -regression_gradient(x), "sign is turned"),
+    "twice": (lambda x: 2 * regression_gradient(x), "2 times what it should be"),
+    "half": (lambda x: regression_gradient(x) / 2, "0.5 times what it should be"),
+    "one coordinate of ten": (
+        lambda x: regression_gradient(x) * np.where(np.arange(10) == 6, -1, 1),
+        r"off in 1 of 10 coordinates: 6 \(",
+    ),
+    "one coordinate forgotten": (
+        lambda x: regression_gradient(x) * (np.arange(10) != 3),
+        r"off in 1 of 10 coordinates: 3 \(",
+    ),
+    "no prior": (lambda x: regression_gradient(x, prior=0.0), "a prior"),
+}
+
+
+@pytest.mark.parametrize("start", ["mode", "apart", "far"])
+@pytest.mark.parametrize("vectorized", [False, True])
+@pytest.mark.parametrize("mistake", WRONG)
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+def test_a_wrong_gradient_is_refused(sampler, mistake, vectorized, start):
+    wrong, remedy = WRONG[mistake]
+    mode = np.linalg.solve(DESIGN.T @ DESIGN + np.eye(10), DESIGN.sum(axis=0))
+    apart = mode + np.random.default_rng(1).normal(size=(4, 10))
+    x0 = {"mode": mode, "apart": apart, "far": 30 * apart}[start]
+    with pytest.raises(
+        ValueError,
+        match=f"^gradient is not the gradient of logpdf.*differences.*{remedy}.*check_gradient=False",
+    ):
+        sampler(regression_log_density, wrong, x0, 5, **SAMPLE, vectorized=vectorized)
+
+
+def test_the_two_slopes_are_told():
+    """In one dimension the direction is the axis, up to its sign: at y they are −2y and −y."""
+    with pytest.raises(ValueError) as error:
+        nuts(normal_log_density, lambda x: -2 * x, [3.0], 5, **SAMPLE)
+    said = [float(word.strip(".,")) for word in str(error.value).split() if word.strip(".,-")[:1].isdigit()]
+    claimed, measured = said[1:3]
+    assert claimed == pytest.approx(2 * measured, rel=1e-5) and 2 < abs(measured) < 4
+
+
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_comparison_can_be_turned_off(sampler):
+    gradient = WRONG["twice"][0]
+    result = sampler(regression_log_density, gradient, np.zeros(10), 5, **SAMPLE, check_gradient=False)
+    assert result.draws.shape == (4, 5, 10)
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+def test_the_comparison_changes_no_draw_and_costs_little(sampler, vectorized):
+    n_calls = 0
+
+    def logpdf(x):
+        nonlocal n_calls
+        n_calls += 1
+        return regression_log_density(x)
+
+    results, calls, states = [], [], []
+    for check in (True, False):
+        n_calls, rng = 0, np.random.default_rng(5)
+        arguments = {"n_warmup": 30, "rng": rng, "vectorized": vectorized, "check_gradient": check}
+        results.append(sampler(logpdf, regression_gradient, np.ones(10), 20, **arguments))
+        calls.append(n_calls)
+        states.append(rng.bit_generator.state)
+    np.testing.assert_array_equal(results[0].draws, results[1].draws)
+    assert results[0].step_size == results[1].step_size
+    assert results[0].n_evaluations == results[1].n_evaluations, "they are not counted"
+    assert states[0] == states[1]
+    assert 0 < calls[0] - calls[1] < 60
+
+
+def _scaled(scale, center=0.0, height=0.0):
+    """Normal densities; many digits of the height or of the center may be lost."""
+    return (
+        lambda x: height - np.sum(((x - center) / scale) ** 2) / 2,
+        lambda x: -(x - center) / scale**2,
+        scale * np.ones(10),
+        center,
+    )
+
+
+def _rounded(digits):
+    return lambda x: round(float(normal_log_density(x)), digits)
+
+
+def _in_single_precision(x):
+    return float(np.float32(-1e3 + normal_log_density(x.astype(np.float32))))
+
+
+HARD = {
+    **{f"scale {scale:g}": _scaled(scale) for scale in (1e-6, 1e-3, 1e3, 1e6)},
+    **{f"height {height:g}": _scaled(1.0, 0.0, height) for height in (-1e8, 1e8, 1e12, 1e15)},
+    "scales from 1e-6 to 1e6": _scaled(SCALES),
+    "far from zero": _scaled(1.0, 1e8),
+    "far from zero and narrow": _scaled(1e-6, 1e3),
+    "small difference of large numbers": (
+        lambda x: (1e11 + normal_log_density(x)) - 1e11,
+        normal_gradient,
+        1.0,
+        0.0,
+    ),
+    "smaller difference of larger numbers": (
+        lambda x: (1e13 + normal_log_density(x)) - 1e13,
+        normal_gradient,
+        1.0,
+        0.0,
+    ),
+    "steep": (lambda x: 1e8 * normal_log_density(x), lambda x: -1e8 * x, 1.0, 0.0),
+    "nearly flat": (lambda x: 1e-12 * normal_log_density(x), lambda x: -1e-12 * x, 1.0, 0.0),
+    "flat": (lambda x: -3.0, lambda x: 0 * x, 1.0, 0.0),
+    "funnel": (funnel_log_density, funnel_gradient, 1.0, 0.0),
+    "funnel, far": (funnel_log_density, funnel_gradient, 5.0, 0.0),
+    "Cauchy": (lambda x: -np.sum(np.log1p(x * x)), lambda x: -2 * x / (1 + x * x), 1.0, 0.0),
+    "Cauchy, far": (lambda x: -np.sum(np.log1p(x * x)), lambda x: -2 * x / (1 + x * x), 1e6, 0.0),
+    "Laplace": (lambda x: -np.sum(np.abs(x)), lambda x: np.where(x >= 0, -1.0, 1.0), 1.0, 0.0),
+    "hinges": (
+        lambda x: -np.sum(np.maximum(DESIGN @ x, 0)) + normal_log_density(x),
+        lambda x: -DESIGN.T @ (DESIGN @ x > 0) - x,
+        1.0,
+        0.0,
+    ),
+    "ripples": (
+        lambda x: normal_log_density(x) + 0.01 * np.sin(1e3 * x).sum(),
+        lambda x: -x + 10 * np.cos(1e3 * x),
+        1.0,
+        0.0,
+    ),
+    "fine ripples": (
+        lambda x: normal_log_density(x) + 1e-6 * np.sin(1e6 * x).sum(),
+        lambda x: -x + np.cos(1e6 * x),
+        1.0,
+        0.0,
+    ),
+    "at the edge": (lambda x: np.sum(3 * np.log(x) - x), lambda x: 3 / x - 1, 1e-9, 1e-5),
+    "an error at the edge": (
+        lambda x: math.log(x[0]) + normal_log_density(x),
+        lambda x: np.append(1 / x[0], np.zeros(9)) - x,
+        1e-3,
+        0.01,
+    ),
+    "one digit": (_rounded(1), normal_gradient, 1.0, 0.0),
+    "two digits": (_rounded(2), normal_gradient, 1.0, 0.0),
+    "single precision inside": (
+        lambda x: _in_single_precision(x) - 0.1 * x[0],
+        lambda x: -x - 0.1 * (np.arange(10) == 0),
+        1.0,
+        0.0,
+    ),
+    "single precision": (_in_single_precision, normal_gradient, 1.0, 0.0),
+    "gradient by differences": (
+        logistic_log_density,
+        lambda x: (
+            (logistic_log_density(x + 1e-6 * np.eye(10)) - logistic_log_density(x - 1e-6 * np.eye(10))) / 2e-6
+        ),
+        1.0,
+        0.0,
+    ),
+    "regression": (regression_log_density, regression_gradient, 1.0, 0.0),
+    "regression, far": (regression_log_density, regression_gradient, 100.0, 0.0),
+    "eight schools": (EightSchools().logpdf, EightSchools().gradient, 3.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_a_right_gradient_passes(name, monkeypatch):
+    logpdf, gradient, spread, center = HARD[name]
+    target = Target(logpdf, gradient, vectorized=False)
+    for seed in range(24):
+        monkeypatch.setattr(sampler_gradient_check, "SEED", seed)
+        noise = np.random.default_rng(seed).normal(size=(2, 10)) * (
+            seed % 4 > 0
+        )  # every fourth at the center
+        position = center + spread * (np.abs(noise) if "edge" in name else noise)
+        with np.errstate(all="ignore"):
+            state = State(position, None, np.stack([gradient(x) for x in position]))
+        sampler_gradient_check.require_gradient(target, state)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "height 1e+08",
+        "height 1e+15",
+        "funnel",
+        "Cauchy, far",
+        "scale 1e-06",
+        "scale 1e+06",
+        "nearly flat",
+        "Laplace",
+    ],
+)
+def test_a_turned_sign_is_found_there_too(name):
+    logpdf, gradient, spread, center = HARD[name]
+    position = center + spread * np.random.default_rng(0).normal(size=(2, 10))
+    target = Target(logpdf, lambda x: -gradient(x), vectorized=False)
+    with pytest.raises(ValueError, match="gradient is not the gradient of logpdf"):
+        sampler_gradient_check.require_gradient(target, State(position, None, -gradient(position)))
+
+
+def test_the_differences_are_exact():
+    """Far better than what is tolerated: what is left after extrapolation is of order h⁴."""
+    target = Target(logistic_log_density, logistic_gradient, vectorized=False)
+    position = np.random.default_rng(0).normal(size=(1, 10))
+    slopes = sampler_gradient_check.compare_slopes(target, position, 0, np.ones(10))
+    assert slopes.measured == pytest.approx(slopes.claimed, rel=1e-8) and not slopes.wrong
+
+
+def test_a_narrow_coordinate_does_not_hide_a_wide_one():
+    logpdf, gradient, *_ = _scaled(SCALES)
+    for coordinate in range(10):
+        wrong = lambda x: gradient(x) * np.where(np.arange(10) == coordinate, 2, 1)  # noqa: B023
+        with pytest.raises(ValueError, match=f"1 of 10 coordinates: {coordinate} "):
+            nuts(logpdf, wrong, SCALES, 5, n_warmup=0, rng=0)
+
+
+def test_a_density_may_know_how_many_chains_there_are():
+    """As with a temperature for each chain: the comparison keeps all rows."""
+    beta = np.array([1.0, 0.1, 0.01])
+
+    def logpdf(x):
+        assert x.shape == (3, 2)
+        return beta * normal_log_density(x)
+
+    hmc(
+        logpdf,
+        lambda x: -beta[:, None] * x,
+        np.ones((3, 2)),
+        5,
+        n_warmup=0,
+        n_chains=3,
+        step_size=0.1,
+        rng=0,
+        vectorized=True,
+    )
+
+
+# The summary
+
+
+def result_of(draws):
+    """As a sampler without a step size would return them."""
+    return make_result(draws.swapaxes(0, 1), 0.5, np.nan, 1)
+
+
+def some_result(n_draws=500):
+    start = np.random.default_rng(0).normal(size=(4, 3))
+    return nuts(logistic_log_density, logistic_gradient, start, n_draws, n_warmup=100, rng=1, vectorized=True)
+
+
+def test_a_result_prints_in_one_line():
+    result = some_result(n_draws=50)
+    text = repr(result)
+    assert "\n" not in text and len(text) < 150
+    assert text.startswith("SamplerResult(4 chains of 50 draws in 3 dimensions, acceptance 0.")
+    one = metropolis(lambda x: 0.0, [0.0], 1, step_size=1.0, n_warmup=0, n_chains=1, rng=0)
+    assert repr(one).startswith(
+        "SamplerResult(1 chain of 1 draw in 1 dimension, acceptance 1.00, 0 divergences"
+    )
+
+
+@pytest.mark.parametrize("kind", ["good", "bad"])
+def test_the_summary_equals_arviz(kind):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        import arviz
+    arviz.Numba.disable_numba()
+    result = some_result()
+    if kind == "bad":  # chains that wander
+        result = result_of(np.cumsum(result.draws[:, :301], axis=1))
+    summary = result.summary(["a", "b", "c"])
+    functions = {"q5": lambda x: np.quantile(x, 0.05), "q95": lambda x: np.quantile(x, 0.95)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = arviz.summary(
+            arviz.from_dict(posterior={"x": result.draws}), round_to="none", stat_funcs=functions
+        )
+    for column in ("mean", "sd", "mcse_mean", "q5", "q95", "r_hat", "ess_bulk", "ess_tail"):
+        np.testing.assert_allclose(getattr(summary, column), theirs[column], rtol=1e-9, err_msg=column)
+    assert (summary.problems == ()) == (kind == "good")
+
+
+def test_the_summary_is_a_table_with_a_verdict():
+    lines = str(some_result().summary(["a", "b", "the third"])).splitlines()
+    assert lines[0].split() == [
+        "mean",
+        "sd",
+        "mcse",
+        "5",
+        "%",
+        "95",
+        "%",
+        "R-hat",
+        *("bulk", "ESS", "tail", "ESS"),
+    ]
+    assert [line[:9].strip() for line in lines[1:4]] == ["a", "b", "the third"]
+    assert len({len(line) for line in lines[:4]}) == 1
+    assert lines[5].startswith("4 chains of 500 draws, acceptance 0.")
+    assert "step size" in lines[5] and "tree depth" in lines[5] and lines[5].endswith("0 divergences")
+    assert "nothing speaks against them" in lines[6] and len(lines) == 7
+
+
+def test_the_summary_says_what_is_wrong_and_what_to_try():
+    result = some_result()
+    diverging = result.diverging.copy()
+    diverging[0, :7] = True
+    apart = dataclasses.replace(
+        result, draws=result.draws + 3 * np.arange(4)[:, None, None], diverging=diverging, n_divergences=7
+    )
+    text = str(apart.summary())
+    for words in (
+        "Do not trust these draws yet",
+        "R-hat is .* above 1.01: the chains do not agree. Raise n_warmup",
+        r"ESS is \d+ for x\d, below 400: .* Raise n_draws \(about \d+ times\)",
+        "7 of 2000 draws diverged: .* Raise target_accept .* non-centered",
+    ):
+        assert re.search(words, text), words
+    assert len(apart.summary().problems) == 3
+    short = result_of(result.draws[:, :80]).summary()
+    assert re.search(r"ESS is 1\d\d for x\d, .* \(about [34] times\)", short.problems[-1])
+
+
+def test_the_summary_looks_at_the_tails_too():
+    """Signs are fresh at each draw, so the bulk mixes; sizes stay for 40 draws, so the tails do not."""
+    rng = np.random.default_rng(0)
+    size = np.repeat(rng.exponential(size=(4, 25, 1)), 40, axis=1)
+    summary = result_of(size * rng.choice([-1.0, 1.0], size=(4, 1000, 1))).summary()
+    assert summary.ess_bulk[0] > 400 > summary.ess_tail[0]
+    assert any("The tail ESS is" in problem for problem in summary.problems)
+
+
+def test_the_summary_says_what_it_cannot_judge():
+    result = some_result(n_draws=60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "two chains" in result_of(result.draws[:1]).summary().problems[0]
+        assert "four draws" in result_of(result.draws[:, :1]).summary().problems[0]
+        assert "x1 never moved" in result_of(result.draws * [1, 0, 1]).summary().problems[0]
+        assert (
+            "x1 has draws that are not finite"
+            in result_of(result.draws * [1, np.nan, 1]).summary().problems[0]
+        )
+    with pytest.raises(ValueError, match="one name for each of the 3 coordinates, got 2"):
+        result.summary(["a", "b"])
+
+
+def test_the_summary_of_many_coordinates_shows_the_worst():
+    draws = np.random.default_rng(0).normal(size=(4, 300, 50))
+    draws[:, :, 33] = np.cumsum(draws[:, :, 33], axis=1)
+    lines = str(result_of(draws).summary()).splitlines()
+    assert len(lines) < 30 and any(line.startswith("x33 ") for line in lines)
+    assert "20 of 50 coordinates" in lines[21]
+
+
+def test_the_example_in_the_documentation_runs():
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    (example,) = doctest.DocTestFinder(recurse=False).find(SamplerResult, "SamplerResult", globs={})
+    assert len(example.examples) == 4
+    assert doctest.DocTestRunner(optionflags=options).run(example).failed == 0
 
 
 # The posteriors and the diagnostics
