@@ -531,7 +531,10 @@ class KMeans(ClusterMixin, TransformerMixin, Estimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Index of the nearest center for each row of X, (n,)."""
-        X = self._predict_matrix(X, dtype=self._center_dtype())
+        return self._nearest(self._predict_matrix(X, dtype=self._center_dtype()))
+
+    def _nearest(self, X: np.ndarray) -> np.ndarray:
+        """Labels of rows that are validated already, (n,)."""
         return nearest_center(X - self._shift, self.cluster_centers_ - self._shift)
 
     def transform(self, X: Any) -> np.ndarray:
@@ -543,8 +546,11 @@ class KMeans(ClusterMixin, TransformerMixin, Estimator):
         """Minus the inertia of X, so that larger is better."""
         X = self._predict_matrix(X, dtype=self._center_dtype())
         weight = validate_sample_weight(sample_weight, len(X), X.dtype)
-        labels = nearest_center(X - self._shift, self.cluster_centers_ - self._shift)
-        return -inertia_of(X, weight, self.cluster_centers_, labels)
+        return -inertia_of(X, weight, self.cluster_centers_, self._nearest(X))
+
+    @property
+    def _n_features_out(self) -> int:  # practice: keep
+        return len(self.cluster_centers_)
 
     def _center_dtype(self) -> Any:  # practice: keep
         self._check_is_fitted()
@@ -708,8 +714,8 @@ class MiniBatchKMeans(KMeans):
             if (limit > 0 and average_move <= limit) or (patience is not None and stale >= patience):
                 break
         self.cluster_centers_, self.n_steps_, self._mass, self._shift = centers, step, mass, X.mean(axis=0)
-        self.n_iter_ = math.ceil(step * batch / n)
-        self.labels_ = self.predict(X)
+        self.n_iter_, self._rng = math.ceil(step * batch / n), rng
+        self.labels_ = self._nearest(X)
         self.inertia_ = inertia_of(X, weight, centers, self.labels_)
         return self
 
@@ -727,7 +733,7 @@ class MiniBatchKMeans(KMeans):
         self.n_steps_ += 1
         if self.reassignment_ratio > 0 and self.n_steps_ % (10 + int(self._mass.min())) == 0:
             reassign_small(X, self.cluster_centers_, self._mass, self.reassignment_ratio, self._rng)
-        self.labels_ = self.predict(X)
+        self.labels_ = self._nearest(X)
         self.inertia_ = inertia_of(X, weight, self.cluster_centers_, self.labels_)
         return self
 

@@ -65,7 +65,8 @@
 #
 # **Not enough information.** If the columns of $A$ depend on each other, many $\beta$ reach the minimum. Then we take the
 # shortest, $\beta=V_rS_r^{-1}U_r^\top z$ from the singular value decomposition $R=USV^\top$ cut at its rank $r$, as scikit-learn does.
-# Predictions on rows like those seen do not depend on the choice; single coefficients do, so that statistics on them warn.
+# Predictions on rows like those seen do not depend on the choice. A single coefficient does if some $v$ with $Av=0$ has $v_j\ne0$
+# (and the intercept if $\bar x\cdot v\ne0$), for $\beta+v$ fits as well: such a coefficient is not **identified**, and statistics on it warn.
 #
 # **How sure?** Let $F$ be a factor with $(A^\top A)^+=FF^\top$: $F=R^{-1}$, or $V_rS_r^{-1}$. Then $AF$ has orthonormal columns, and so has
 #
@@ -105,6 +106,7 @@
 # %%
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -227,10 +229,43 @@ def solve_triangle(R: Float[np.ndarray, "r d"], z: Float[np.ndarray, "r k"], n: 
     return minimum_norm(R, z, rank)
 
 
+# %% [markdown]
+# The $v$ with $Rv=0$ are the right singular vectors beyond the rank, found in unit columns. Rounding leaves something near
+# $s_{r+1}/s_r$ in the columns that a direction does not involve; it is set to zero, so that zero can be asked for. Of all solutions
+# the shortest is the one without any part along the null directions: solve in unit columns, where the rank is judged, then take
+# those parts away. (In the units of the data, the directions of a large column would drown a small one.)
+
+
+# %%
+def unit_length(R: Float[np.ndarray, "r d"]) -> Float[np.ndarray, " d"]:  # practice: keep
+    """The lengths of the columns, 1 for a column of zeros: what to divide by."""
+    length = np.sqrt(np.einsum("rd,rd->d", R, R))
+    return np.where(length > 0, length, 1).astype(R.dtype)
+
+
+def null_directions(R: Float[np.ndarray, "r d"], rank: int) -> Float[np.ndarray, "d m"]:
+    """A basis of all v with Rv = 0, as columns, (d, d - rank); exactly zero for columns not involved. O(d³)."""
+    d = R.shape[1]
+    length = unit_length(R)
+    square = np.vstack([R / length, np.zeros((max(d - len(R), 0), d), R.dtype)])  # for all d vectors, not r
+    _, s, Vt = linalg.svd(square)
+    v = Vt[rank:].T
+    left = max(s[rank], d * np.finfo(R.dtype).eps * s[0]) / s[rank - 1] if 0 < rank < d else 0.0
+    return np.where(np.abs(v) > 10 * left, v, 0).astype(R.dtype) / length[:, None]
+
+
 def minimum_norm(R: Float[np.ndarray, "r d"], z: Float[np.ndarray, "r k"], rank: int) -> Solution:
-    """The shortest of all solutions: $\\beta=V_rS_r^{-1}U_r^\\top z$. O(d³)."""
-    U, s, Vt = linalg.svd(R)
-    factor = Vt[:rank].T / s[:rank]  # F = V_r S_r⁻¹
+    """The shortest of all solutions: $\\beta=V_rS_r^{-1}U_r^\\top z$ less its part along the null directions. O(d³)."""
+    if len(R) < R.shape[1]:  # few rows: in the data's units, O(r²d), without all the null directions
+        U, s, Vt = linalg.svd(R)
+        factor = Vt[:rank].T / s[:rank]  # F = V_r S_r⁻¹
+        return Solution(factor @ (U[:, :rank].T @ z), factor, rank)
+    length = unit_length(R)
+    U, s, Vt = linalg.svd(R / length)
+    factor = Vt[:rank].T / s[:rank] / length[:, None]
+    N = linalg.qr(null_directions(R, rank))[0]
+    for _ in range(2):  # once more, because the first time leaves rounding of large parts
+        factor = factor - N @ (N.T @ factor)
     return Solution(factor @ (U[:, :rank].T @ z), factor, rank)
 
 
@@ -485,7 +520,8 @@ class LinearRegression(RegressorMixin, Estimator):
         standard_errors_, t_values_, p_values_: (p,), intercept first; (k, p) for a matrix of targets. See also the other
             properties below. They are computed on demand, for which the estimator keeps a *reference* to X, y and weights.
 
-    X without full column rank: the coefficients of minimum norm, as in scikit-learn; statistics on them warn.
+    X without full column rank: the coefficients of minimum norm, as in scikit-learn; statistics on them warn, and
+    `identified_` tells which coefficients do not depend on that choice.
     Cost O(nd²). Sources: Golub (1965); MacKinnon and White (1985).
     """
 
@@ -621,20 +657,27 @@ class LinearRegression(RegressorMixin, Estimator):
             return coef
         return np.column_stack([np.atleast_1d(self.intercept_), coef])
 
-    def _covariance(self, cov_type: Any) -> np.ndarray:
-        """Covariance of all coefficients by target, (k, p, p)."""
+    def _error_variances(self, cov_type: Any) -> np.ndarray:
+        """The filling of the sandwich, (n, k); NaN where residuals, being nothing but rounding, say nothing."""
         cov_type = self.cov_type if cov_type is None else validate_choice(cov_type, "cov_type", COVARIANCES)
         basis = self._basis()
-        if cov_type in ("HC2", "HC3") and basis.leverage.max() > 1 - 1e-12:
-            row = int(np.flatnonzero(basis.present)[basis.leverage.argmax()])
+        if np.isnan(basis.df):
+            return np.full_like(basis.residuals, np.nan)
+        leverage = basis.leverage
+        if cov_type in ("HC2", "HC3") and leverage.max() > 1 - 1e-12:
+            row = int(np.flatnonzero(basis.present)[leverage.argmax()])
             warnings.warn(
                 f"row {row} has leverage 1: the fit passes through it whatever its error is, and {cov_type} is not "
                 "defined (NaN). Drop the feature that only this row has, or use HC1.",
-                stacklevel=4,
+                stacklevel=5,
             )
-        return sandwich(
-            basis.Q, basis.B, error_variances(basis.residuals, basis.leverage, basis.df, cov_type)
-        )
+            leverage = np.where(leverage > 1 - 1e-12, np.nan, leverage)  # else rounding over rounding
+        return error_variances(basis.residuals, leverage, basis.df, cov_type)
+
+    def _covariance(self, cov_type: Any) -> np.ndarray:
+        """Covariance of all coefficients by target, (k, p, p)."""
+        variances, basis = self._error_variances(cov_type), self._basis()
+        return sandwich(basis.Q, basis.B, variances)
 
     def _standard_errors(self, cov_type: Any) -> np.ndarray:
         """Square roots of the covariances' diagonals, (k, p)."""
@@ -691,11 +734,34 @@ class LinearRegression(RegressorMixin, Estimator):
         interval = np.stack([center - half, center + half], axis=-1)
         return interval if self._data[1].ndim == 2 else interval[:, 0]
 
+    def _null_directions(self) -> np.ndarray:
+        """All changes of (intercept, *coef) that change no fitted value, as columns, (p, d - rank). O(nd² + d³)."""
+        X, _, weight = self._data
+        if self.rank_ == X.shape[1]:
+            return np.empty((X.shape[1] + int(self.fit_intercept), 0), X.dtype)
+        nothing = np.empty((len(X), 0), X.dtype)
+        R = triangle(centered_blocks(X, nothing, weight, self._x_mean, nothing[0]), X.shape[1])
+        null = null_directions(R, self.rank_)
+        if not self.fit_intercept:
+            return null
+        first = -self._x_mean @ null  # β₀ = ȳ − x̄·β moves along
+        rounding = np.sqrt(np.finfo(X.dtype).eps) * (np.abs(self._x_mean) @ np.abs(null))
+        return np.vstack([np.where(np.abs(first) > rounding, first, 0), null])
+
+    @property
+    def identified_(self) -> np.ndarray:
+        """Which coefficients the data determine, (p,), intercept first: all, unless columns depend on each other."""
+        self._check_is_fitted()
+        return ~self._null_directions().any(axis=1)
+
     def f_test(self, restrictions: Any = None, *, cov_type: Any = None) -> FTest:
         """Test that `restrictions @ (intercept, *coef)` is zero, (q, p); by default that all slopes are.
 
+        If columns depend on each other, the default tests that X explains nothing: as many restrictions as its rank.
+        NaN without residual degrees of freedom, without a slope to test (rank 0), or with residuals of zero.
+
         Raises:
-            ValueError: restrictions of another width, or dependent ones.
+            ValueError: restrictions of another width, or ones that depend on each other or on coefficients not identified.
         """
         estimate = self._estimate()
         p = estimate.shape[1]
@@ -704,12 +770,37 @@ class LinearRegression(RegressorMixin, Estimator):
         if C.shape[1] != p:
             raise ValueError(f"restrictions must have {p} columns (intercept first), got shape {C.shape}.")
         basis = self._basis()
-        if np.sum(linalg.svd(C @ basis.B)[1] > 1e-12 * linalg.norm(C @ basis.B)) < len(C):
+        if restrictions is None and self.rank_ < p - first:
+            # in the orthonormal coordinates Qᵀ(√w y), of which there are as many as the rank
+            weighted = np.sqrt(basis.weight)[:, None] * (basis.y - self._y_mean)
+            estimate, B = (basis.Q.T @ weighted).T, np.eye(basis.Q.shape[1])
+            C = B[first:]
+        else:
+            self._check_restrictions(C)
+            B = basis.B
+        covariance = sandwich(basis.Q, B, self._error_variances(cov_type))
+        spread = np.einsum("qp,kpr,qr->kq", C, covariance, C)
+        nothing = np.full(len(estimate), np.nan)
+        test = FTest(nothing, nothing, len(C), basis.df)
+        if len(C) and np.all(spread > 0):  # false for NaN too
+            with contextlib.suppress(
+                np.linalg.LinAlgError
+            ):  # robust kinds: too few residuals that are not zero
+                test = wald_f(estimate, covariance, C, basis.df)
+        return test._replace(statistic=self._shaped(test.statistic), p_value=self._shaped(test.p_value))
+
+    def _check_restrictions(self, C: np.ndarray) -> None:
+        """Raise unless C (q, p) has independent rows that no null direction touches."""
+        CB = C @ self._basis().B
+        CB /= unit_length(CB.T)[:, None]  # a restriction on a feature in small units is none the less one
+        independent = np.sum(linalg.svd(CB)[1] > 1e-12 * linalg.norm(CB)) == len(C)
+        if independent and self.rank_ < len(np.ravel(self._x_mean)):
+            null = self._null_directions()
+            independent = np.all(np.abs(C @ null) <= 1e-8 * (np.abs(C) @ np.abs(null)))
+        if not independent:
             raise ValueError(
                 "restrictions must be independent of each other and estimable from X; one of them is not."
             )
-        test = wald_f(estimate, self._covariance(cov_type), C, basis.df)
-        return test._replace(statistic=self._shaped(test.statistic), p_value=self._shaped(test.p_value))
 
     @property
     def df_residual_(self) -> float:
@@ -759,14 +850,16 @@ class LinearRegression(RegressorMixin, Estimator):
     def r_squared_(self) -> Any:
         """1 − residual over total sum of squares (about zero without an intercept, as in statsmodels)."""
         rss, total = self._sums_of_squares()
-        return self._shaped(1 - rss / total)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a constant target: 0/0 is NaN
+            return self._shaped(1 - rss / total)
 
     @property
     def adjusted_r_squared_(self) -> Any:
         """The same with both sums divided by their degrees of freedom, so that an idle feature does not raise it."""
         rss, total = self._sums_of_squares()
         basis = self._basis()
-        return self._shaped(1 - (rss / basis.df) / (total / (len(basis.Q) - int(self.fit_intercept))))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._shaped(1 - (rss / basis.df) / (total / (len(basis.Q) - int(self.fit_intercept))))
 
     @property
     def log_likelihood_(self) -> Any:
@@ -784,13 +877,22 @@ class LinearRegression(RegressorMixin, Estimator):
         n, p = self._basis().Q.shape
         return p * np.log(n) - 2 * self.log_likelihood_
 
-    def summary(self, level: float = 0.95) -> str:
-        """The whole fit as a table of text, for one target.
+    def summary(self, level: Any = 0.95, *, cov_type: Any = None) -> str:
+        """The whole fit as a table of text, for one target, at most 80 columns wide.
+
+        Standard errors, p-values, intervals and the F test are of the kind `cov_type`, by default the estimator's, with t
+        or z as its `use_t` says. Coefficients that are not identified are marked, and what cannot be estimated is "n/a".
 
         Raises:
-            ValueError: y was a matrix with several targets.
+            ValueError: y was a matrix with several targets; level outside (0, 1); an unknown cov_type.
         """
-        return summary_table(self, level)
+        self._check_is_fitted()
+        k = len(np.atleast_2d(self.coef_))
+        if k > 1:
+            raise ValueError(f"summary needs one target, got {k}: fit one column of y at a time.")
+        level = validate_number(level, "level", minimum=0, maximum=1, exclusive=True)
+        cov_type = self.cov_type if cov_type is None else validate_choice(cov_type, "cov_type", COVARIANCES)
+        return summary_table(self, level, cov_type)
 
 
 # %% [markdown]
@@ -803,6 +905,7 @@ class LinearRegression(RegressorMixin, Estimator):
 # | the column of ones | `fit_intercept=True`, reported first | statsmodels: `add_constant(X)` | |
 # | several targets | statistics with a leading axis | scikit-learn: no statistics; statsmodels: one target | |
 # | rows of weight zero | no observations: $n$ does not count them | statsmodels counts them in $n-p$ | a row that cannot speak should not raise our confidence |
+# | dependent columns | coefficients that depend on the choice are marked; F over the rank, the same for every choice | statsmodels: all of the pseudo-inverse's, and robust F of these | a test should not depend on which of many solutions was taken |
 # | no intercept | $R^2$ about zero | scikit-learn's `score`: about the mean | `r_squared_` follows statsmodels, `score` scikit-learn |
 
 

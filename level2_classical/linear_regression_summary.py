@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,65 +14,161 @@ if TYPE_CHECKING:
 
 __all__ = ["summary_table"]
 
+NARROW, WIDE = 64, 80  # the least and the most columns of the table
+CELL = 12  # the longest number before it is written with an exponent
+NAME = 12  # a name of this length does without a line of its own, at the cost of narrower gaps
+NOT_AVAILABLE = "n/a"
 
-def summary_table(model: LinearRegression, level: float = 0.95) -> str:
+
+def summary_table(model: LinearRegression, level: float, cov_type: str) -> str:
     """Fit, coefficients and intervals of a fitted regression with one target, as text of equal-width lines.
 
-    Raises:
-        ValueError: the model was fitted to several targets.
+    Coefficients get the decimals that their standard errors warrant (four digits of the error). Long names stand in lines
+    of their own. What the fit cannot answer is "n/a" or "not identified", and a warning below the table says why.
     """
-    errors = model.standard_errors_
-    if errors.ndim == 2:
-        raise ValueError(f"summary needs one target, got {len(errors)}: fit one column of y at a time.")
-    robust_normal = model._reference_df(None) is None
-    head = ("", "coef", "std err", "z" if robust_normal else "t", "P>|z|" if robust_normal else "P>|t|")
-    tail = (f"[{(1 - level) / 2:.4g}", f"{(1 + level) / 2:.4g}]")
-    names = getattr(model, "feature_names_in_", [f"x{j + 1}" for j in range(model.n_features_in_)])
-    names = (["intercept"] if model.fit_intercept else []) + [str(name) for name in names]
-    estimate = np.append(model.intercept_, model.coef_) if model.fit_intercept else np.ravel(model.coef_)
-    columns = zip(
-        names, estimate, errors, model.t_values_, model.p_values_, model.conf_int(level), strict=True
-    )
-    rows = [
-        (name, f"{b:.5g}", f"{se:.4g}", f"{t:.3f}", _p_value(p), f"{low:.5g}", f"{high:.5g}")
-        for name, b, se, t, p, (low, high) in columns
-    ]
-    widths = [max(len(row[j]) for row in (*rows, (*head, *tail))) for j in range(7)]
-    width = max(sum(widths) + 2 * 6, 64)
-    widths[0] += width - sum(widths) - 2 * 6
+    errors = model._standard_errors(cov_type)[0]  # warns; what follows would only repeat it
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        rows = _coefficients(model, errors, level, cov_type)
+        overview = _overview(model, cov_type)
+        notes = _notes(model, cov_type)
+    letter = "z" if model._reference_df(cov_type) is None else "t"
+    tail = (1 - level) / 2
+    head = ["", "coef", "std err", letter, f"P>|{letter}|", f"[{tail:.4g}", f"{1 - tail:.4g}]"]
+    whole = [row for row in rows if len(row) == 7]
+    widths = [max(len(row[j]) for row in (*(rows if j == 1 else whole), head)) for j in range(1, 7)]
+    longest = max(len(row[0]) for row in rows)
+    gap = 2 if sum(widths) + 2 * 6 + min(longest, NAME) <= WIDE else 1
+    numbers = sum(widths) + gap * 6
+    width = min(max(numbers + longest, NARROW), WIDE)
+    widths = [width - numbers, *widths]
     lines = ["Linear regression".center(width), "=" * width]
-    lines += [_pair(*pair, width) for pair in _overview(model)]
-    lines += ["-" * width, _row((*head, *tail), widths), "-" * width]
-    lines += [_row(row, widths) for row in rows]
-    return "\n".join([*lines, "=" * width])
+    lines += [_pair(*pair, width) for pair in overview]
+    lines += ["-" * width, _row(head, widths, gap), "-" * width]
+    for row in rows:
+        if len(row[0]) > widths[0]:
+            lines += textwrap.wrap(row[0], width)
+            row = ["", *row[1:]]
+        lines.append(_row(row, widths, gap))
+    lines.append("=" * width)
+    for note in notes:
+        lines += textwrap.wrap(note, width)
+    return "\n".join(f"{line:<{width}}" for line in lines)
 
 
-def _overview(model: LinearRegression) -> list[tuple[str, str, str, str]]:
+def _coefficients(
+    model: LinearRegression, errors: np.ndarray, level: float, cov_type: str
+) -> list[list[str]]:
+    """A row of cells for each coefficient: seven, or two and "not identified"."""
+    from level2_classical.linear_regression import two_sided_p_value, two_sided_quantile
+
+    df = model._reference_df(cov_type)
+    estimate = model._estimate()[0]
+    t = estimate / errors
+    half = two_sided_quantile(level, df) * errors if df is None or df > 0 else np.full_like(errors, np.nan)
+    p = two_sided_p_value(t, df)
+    names = getattr(model, "feature_names_in_", [f"x{j + 1}" for j in range(model.n_features_in_)])
+    names = (["intercept"] if model.fit_intercept else []) + [" ".join(str(name).split()) for name in names]
+    rows = []
+    for j, known in enumerate(model.identified_):
+        b, se = float(estimate[j]), float(errors[j])
+        if not known:
+            rows.append([names[j], _number(b, math.nan), "not identified"])
+            continue
+        interval = [_number(float(b + sign * half[j]), se) for sign in (-1, 1)]
+        rows.append([names[j], _number(b, se), _number(se, se), _statistic(t[j]), _p_value(p[j]), *interval])
+    return rows
+
+
+def _overview(model: LinearRegression, cov_type: str) -> list[tuple[str, str, str, str]]:
+    """Pairs of name and value, two in a line."""
     basis = model._basis()
-    test = model.f_test()
+    test = model.f_test(cov_type=cov_type)
+    saturated = np.isnan(basis.df)
+    df = len(basis.Q) - basis.Q.shape[1]
     weighted = model._data[2] is not None
+    r_squared, adjusted, variance, likelihood, aic, bic = (
+        float(np.ravel(value)[0])
+        for value in (
+            model.r_squared_, model.adjusted_r_squared_, model.residual_variance_, model.log_likelihood_,
+            model.aic_, model.bic_,
+        )
+    )  # fmt: skip
+    statistic, p_value = float(np.ravel(test.statistic)[0]), float(np.ravel(test.p_value)[0])
+    # a residual sum of squares that is nothing but rounding has no likelihood to speak of
+    criteria = NOT_AVAILABLE if saturated or not math.isfinite(aic) else f"{aic:.1f}, {bic:.1f}"
     return [
         (
             "Method",
             "weighted least squares" if weighted else "least squares",
-            "R²",
-            f"{model.r_squared_:.4f}",
+            "R²" if model.fit_intercept else "R² about zero",
+            _value(r_squared, ".4f"),
         ),
-        ("Covariance", model.cov_type, "Adjusted R²", f"{model.adjusted_r_squared_:.4f}"),
-        ("Observations", f"{len(basis.Q)}", f"F({test.df_num}, {basis.df:g})", f"{test.statistic:.4g}"),
-        ("Residual df", f"{basis.df:g}", "P(F)", _p_value(test.p_value)),
+        ("Covariance", cov_type, "Adjusted R²", _value(adjusted, ".4f")),
+        ("Observations", f"{len(basis.Q)}", f"F({test.df_num}, {df})", _value(statistic, ".4g")),
+        ("Residual df", f"{df}", "P(F)", _p_value(p_value)),
         (
             "Residual std err",
-            f"{np.sqrt(model.residual_variance_):.5g}",
+            _value(math.sqrt(variance), ".5g"),
             "Log-likelihood",
-            f"{model.log_likelihood_:.2f}",
+            NOT_AVAILABLE if saturated else _value(likelihood, ".2f"),
         ),
-        ("Rank of X", f"{model.rank_}", "AIC, BIC", f"{model.aic_:.1f}, {model.bic_:.1f}"),
+        ("Rank of X", f"{model.rank_} of {model.n_features_in_}", "AIC, BIC", criteria),
     ]
 
 
+def _notes(model: LinearRegression, cov_type: str) -> list[str]:
+    """What the reader must know before believing the table."""
+    basis, notes = model._basis(), []
+    if model.rank_ < model.n_features_in_:
+        notes.append(
+            f"Warning: X has rank {model.rank_} but {model.n_features_in_} columns. Coefficients that are not identified "
+            "are those of the shortest of many equally good solutions; the F test is over the rank."
+        )
+    if np.isnan(basis.df):
+        notes.append(
+            f"Warning: {len(basis.Q)} observations and {basis.Q.shape[1]} independent columns"
+            f"{', the intercept counted' * model.fit_intercept}. The fit passes through every point and leaves nothing to "
+            "estimate the noise from."
+        )
+    elif cov_type in ("HC2", "HC3") and np.isnan(model._error_variances(cov_type)).any():
+        notes.append(
+            f"Warning: a row of leverage 1 is fitted exactly whatever its error is: {cov_type} is not defined."
+        )
+    return notes
+
+
+def _number(value: float, error: float) -> str:
+    """`value` with four digits of its `error`, or with five digits of its own if there is none.
+
+    Written out where this takes at most `CELL` characters, otherwise with an exponent.
+    """
+    if not math.isfinite(value):
+        return NOT_AVAILABLE
+    size = math.floor(math.log10(abs(value))) if value else 0
+    known = math.isfinite(error) and error > 0
+    place = 3 - math.floor(math.log10(error)) if known else 4 - size
+    decimals = min(max(place, 0), CELL - 1 - len(f"{value:.0f}"))
+    meant = size + 1 + place  # digits of the value that its error leaves
+    if decimals == 0 or size + 1 + decimals >= min(meant, 5):
+        text = f"{value:.{max(decimals, 0)}f}"
+        if len(text) <= CELL:
+            return text
+    return f"{value:.{min(max(meant - 1, 1), 5)}e}"
+
+
+def _statistic(t: float) -> str:
+    return NOT_AVAILABLE if np.isnan(t) else f"{t:.3f}" if abs(t) < 1e5 else f"{t:.3g}"
+
+
 def _p_value(p: float) -> str:
-    return f"{p:.3f}" if not p < 0.001 else f"{p:.1e}"
+    if np.isnan(p):
+        return NOT_AVAILABLE
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}" if p >= 1e-16 else "<1e-16"
+
+
+def _value(value: float, form: str) -> str:
+    return f"{value:{form}}" if math.isfinite(value) else NOT_AVAILABLE
 
 
 def _pair(left: str, left_value: str, right: str, right_value: str, width: int) -> str:
@@ -78,7 +177,9 @@ def _pair(left: str, left_value: str, right: str, right_value: str, width: int) 
     return f"{first}  {right}:{right_value:>{width - half - 2 - len(right) - 1}}"
 
 
-def _row(cells: tuple[str, ...], widths: list[int]) -> str:
-    return "  ".join(
-        [f"{cells[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(cells[1:], widths[1:], strict=True))]
+def _row(cells: list[str], widths: list[int], gap: int) -> str:
+    """Cells right-aligned after the name; a last cell that stands for the rest takes their room."""
+    room = [*widths[1 : len(cells) - 1], sum(widths[len(cells) - 1 :]) + gap * (7 - len(cells))]
+    return (" " * gap).join(
+        [f"{cells[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(cells[1:], room, strict=True))]
     )

@@ -10,6 +10,7 @@ Interface: scikit-learn developers, "Developing scikit-learn estimators".
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import warnings
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.arrays import feature_names, validate_matrix
+from shared.arrays import feature_names, validate_choice, validate_matrix
 
 __all__ = [
     "ClassifierMixin",
@@ -223,9 +224,78 @@ class ClusterMixin:
         return self.fit(X, **options).labels_  # type: ignore[attr-defined]
 
 
-class TransformerMixin:
-    """Adds `fit_transform`."""
+OUTPUTS = ("default", "pandas")
 
-    def fit_transform(self, X: Any, y: Any = None, **options: Any) -> np.ndarray:
+
+class TransformerMixin:
+    """Adds `fit_transform`, `get_feature_names_out` and `set_output`.
+
+    A subclass writes `transform` for arrays, which is wrapped where it is defined, and says in `_n_features_out` how
+    many columns it returns once fitted.
+    """
+
+    _n_features_out: Any
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "transform" in vars(cls):  # an inherited one is wrapped already
+            cls.transform = _in_chosen_container(cls.transform)  # type: ignore[attr-defined]
+
+    def fit_transform(self, X: Any, y: Any = None, **options: Any) -> Any:
         """Fit to `X`, then transform it."""
         return self.fit(X, y, **options).transform(X)  # type: ignore[attr-defined]
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns that `transform` returns: the class in lower case, and a number from 0.
+
+        Raises:
+            ValueError: not fitted, or `input_features` are not those of `fit`.
+        """
+        self._check_is_fitted()  # type: ignore[attr-defined]
+        if input_features is not None:
+            given, d = np.asarray(input_features, dtype=object), self.n_features_in_  # type: ignore[attr-defined]
+            fitted = getattr(self, "feature_names_in_", None)
+            if fitted is not None and not np.array_equal(fitted, given):
+                raise ValueError("input_features is not equal to feature_names_in_")
+            if len(given) != d:
+                raise ValueError(
+                    f"input_features should have length equal to number of features ({d}), got {len(given)}"
+                )
+        prefix = type(self).__name__.lower()
+        return np.array([f"{prefix}{j}" for j in range(self._n_features_out)], dtype=object)
+
+    def set_output(self, *, transform: Any = None) -> Any:
+        """Choose what `transform` and `fit_transform` return, and return self.
+
+        "pandas" is a data frame with the index of its input and the columns of `get_feature_names_out`, "default" an
+        array; None changes nothing. Without a choice, scikit-learn's `set_config(transform_output=…)` decides.
+
+        Raises:
+            ValueError: another container.
+        """
+        if transform is not None:
+            # scikit-learn's own name, which its `clone` copies
+            self._sklearn_output_config = {"transform": validate_choice(transform, "transform", OUTPUTS)}
+        return self
+
+
+def _in_chosen_container(transform: Any) -> Any:
+    """`transform` with its array put where `set_output` says."""
+
+    @functools.wraps(transform)
+    def wrapped(self: Any, X: Any, *arguments: Any, **options: Any) -> Any:
+        array = transform(self, X, *arguments, **options)
+        chosen = getattr(self, "_sklearn_output_config", {}).get("transform")
+        if chosen is None:
+            sklearn = sys.modules.get("sklearn")
+            chosen = sklearn.get_config()["transform_output"] if sklearn else "default"
+        if validate_choice(chosen, "transform_output", OUTPUTS) == "default":
+            return array
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("set_output(transform='pandas') needs pandas: pip install pandas") from None
+        index = X.index if isinstance(X, pandas.DataFrame | pandas.Series) else None
+        return pandas.DataFrame(array, index=index, columns=self.get_feature_names_out(), copy=False)
+
+    return wrapped

@@ -100,6 +100,31 @@ def test_minimum_norm():
     np.testing.assert_allclose(solution.factor @ solution.factor.T, np.linalg.pinv(R.T @ R), atol=1e-15)
 
 
+def test_minimum_norm_keeps_a_small_column_beside_a_repeated_one():
+    R = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1e-20], [0.0, 0.0, 0.0]])
+    solution = linear_regression.minimum_norm(R, np.array([[2.0], [3.0], [0.0]]), 2)
+    np.testing.assert_allclose(solution.coef, [[1.0], [1.0], [3e20]], rtol=1e-12)
+    np.testing.assert_allclose(R @ solution.factor @ solution.factor.T @ R.T, np.diag([1, 1, 0]), atol=1e-14)
+
+
+def test_minimum_norm_with_fewer_rows_than_columns():
+    R = np.array([[3.0, 4.0, 0.0], [0.0, 0.0, 2.0]])
+    solution = linear_regression.minimum_norm(R, np.array([[25.0], [4.0]]), 2)
+    np.testing.assert_allclose(solution.coef, [[3.0], [4.0], [2.0]])
+
+
+def test_null_directions_change_no_fitted_value_and_touch_no_other_column():
+    rng = np.random.default_rng(3)
+    A = rng.standard_normal((30, 4)) * [1.0, 1e6, 1e-6, 1.0]
+    A = np.column_stack([A, A[:, 0] - 2e-6 * A[:, 1], np.zeros(30)])
+    null = linear_regression.null_directions(np.linalg.qr(A)[1], 4)
+    assert null.shape == (6, 2) and np.linalg.matrix_rank(null) == 2
+    np.testing.assert_allclose(A @ null, 0, atol=1e-12 * np.abs(A).max() * np.abs(null).max())
+    np.testing.assert_array_equal(null.any(axis=1), [True, True, False, False, True, True])
+    assert linear_regression.null_directions(A[:3], 3).shape == (6, 3), "fewer rows than columns"
+    assert linear_regression.null_directions(np.eye(2), 2).shape == (2, 0)
+
+
 def test_normal_equations():
     M = np.random.default_rng(2).standard_normal((90, 5))
     G, c = linear_regression.normal_equations([M[:50], M[50:]], 3)
@@ -423,6 +448,223 @@ def test_summary():
     assert "[0.05" in LinearRegression().fit(diabetes.X, diabetes.y).summary(0.9)
     with pytest.raises(ValueError, match="summary needs one target"):
         LinearRegression().fit(diabetes.X, np.column_stack([diabetes.y, diabetes.y])).summary()
+
+
+def cells_of(text):
+    """The numbers of a summary's rows by name; names are single words here."""
+    body = text.splitlines()
+    start = next(i for i, line in enumerate(body) if "coef" in line) + 2
+    rows = (line.split(maxsplit=1) for line in body[start : body.index(body[1], start)])
+    return {name: rest.split() for name, rest in rows}
+
+
+def dependent_designs():
+    """Name, columns, and independent columns that say the same."""
+    rng = np.random.default_rng(5)
+    X, group = rng.standard_normal((40, 3)) + 2, np.eye(3)[rng.integers(3, size=40)]
+    return {
+        "independent": (X, X),
+        "repeated": (np.column_stack([X, X[:, 0]]), X),
+        "shifted": (np.column_stack([X, X[:, 0] + 1]), X),
+        "all groups": (np.column_stack([group, X[:, 0]]), np.column_stack([group[:, :2], X[:, 0]])),
+        "constant": (np.column_stack([X, np.ones(40)]), X),
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("use_t", [None, True, False])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("design", dependent_designs())
+def test_what_is_identified_equals_statsmodels_for_every_kind(design, weighted, use_t):
+    from statsmodels.regression.linear_model import WLS
+    from statsmodels.tools import add_constant
+
+    X, independent = dependent_designs()[design]
+    rng = np.random.default_rng(6)
+    y, weight = X @ np.arange(1.0, X.shape[1] + 1) + rng.standard_normal(40), rng.uniform(0.5, 2, 40)
+    weight = weight if weighted else np.ones(40)
+    model = LinearRegression(use_t=use_t).fit(X, y, sample_weight=weight if weighted else None)
+    known = model.identified_
+    expected = {"independent": [1, 1, 1, 1], "repeated": [1, 0, 1, 1, 0], "shifted": [0, 0, 1, 1, 0],
+                "all groups": [0, 0, 0, 0, 1], "constant": [0, 1, 1, 1, 0]}  # fmt: skip
+    np.testing.assert_array_equal(known, np.array(expected[design], bool))
+    options = {} if use_t is None else {"use_t": use_t}
+    for kind in linear_regression.COVARIANCES:
+        theirs, reduced = (
+            WLS(y, add_constant(Z, has_constant="add"), weights=weight).fit(cov_type=kind, **options)
+            for Z in (X, independent)
+        )
+        errors = np.sqrt(np.diag(model.covariance(kind)))
+        np.testing.assert_allclose(errors[known], theirs.bse[known], rtol=1e-9)
+        np.testing.assert_allclose(model.conf_int(cov_type=kind)[known], theirs.conf_int()[known], rtol=1e-8)
+        test = model.f_test(cov_type=kind)
+        # where the intercept is not identified either, statsmodels' robust F tests the pseudo-inverse's choice
+        for result in (reduced, theirs) if known[0] or kind == "nonrobust" else (reduced,):
+            np.testing.assert_allclose(test.statistic, result.fvalue, rtol=1e-9)
+            np.testing.assert_allclose(test.p_value, result.f_pvalue, rtol=1e-8)
+        text = model.summary(cov_type=kind)
+        assert ("P>|z|" in text) == (not theirs.use_t) and f"F({test.df_num}, 36)" in text
+        assert ("Warning: X has rank 3 but 4 columns." in text) == (not known.all())
+        for j, cells in enumerate(cells_of(text).values()):
+            if not known[j]:
+                assert cells[1:] == ["not", "identified"]
+                continue
+            row = [theirs.params[j], theirs.bse[j], theirs.tvalues[j], *theirs.conf_int()[j]]
+            shown = [float(cells[i]) for i in (0, 1, 2, 4, 5)]
+            np.testing.assert_allclose(
+                shown, row, rtol=1e-4, atol=1e-3 * theirs.bse[j] + 5e-4 * (row[2] != 0)
+            )
+            p = theirs.pvalues[j]
+            assert (
+                cells[3] == "<1e-16"
+                if p < 1e-16
+                else float(cells[3]) == pytest.approx(p, rel=0.06, abs=5e-4 * (p > 1e-3))
+            )
+
+
+@pytest.mark.filterwarnings("ignore:X has rank")
+@pytest.mark.parametrize("cov_type", linear_regression.COVARIANCES)
+@pytest.mark.parametrize("n", [1, 3, 4])
+def test_summary_of_a_fit_through_every_point(n, cov_type):
+    X, Y, _ = small_problem(k=1)
+    model = LinearRegression().fit(X[:n], Y[:n, 0])
+    with pytest.warns(UserWarning, match="leave nothing to estimate the noise from"):
+        text = model.summary(cov_type=cov_type)
+    assert (
+        "Residual df:" in text
+        and f"F({min(n - 1, 3)}, 0):" in text
+        and "passes through" in " ".join(text.split())
+    )
+    assert text.count("n/a") >= 5 and "inf" not in text and "nan" not in text
+    assert ("not identified" in text) == (n < 4)
+    assert np.all(np.isnan(model.conf_int(cov_type=cov_type))), "rounding is not a standard error"
+    assert np.isnan(model.f_test(cov_type=cov_type).statistic)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_summary_where_there_is_nothing_to_test():
+    constant = LinearRegression().fit(np.ones((6, 2)), np.arange(6.0))
+    assert constant.f_test().df_num == 0 and np.isnan(constant.f_test().statistic)
+    assert "F(0, 5)" in constant.summary() and "Rank of X" in constant.summary()
+    np.testing.assert_array_equal(constant.identified_, [False, False, False])
+    exact = LinearRegression().fit([[1.0], [2.0], [4.0]], [5.0, 5.0, 5.0])  # R² is 0/0, t is 0/0
+    assert np.isnan(exact.r_squared_) and "n/a" in exact.summary() and "nan" not in exact.summary()
+
+
+def test_summary_names_a_leverage_of_one():
+    X = np.column_stack([np.arange(8.0), np.eye(8)[5]])
+    model = LinearRegression().fit(X, np.sin(X[:, 0]))
+    with pytest.warns(UserWarning, match="row 5 has leverage 1"):
+        assert "Warning: a row of leverage 1" in model.summary(cov_type="HC3")
+    with pytest.warns(UserWarning, match="row 5 has leverage 1"):
+        assert np.all(np.isnan(model.covariance("HC2"))), "rounding over rounding is no variance"
+
+
+def test_summary_digits_follow_the_standard_error():
+    X, Y, _ = small_problem(n=400, k=1)
+    scale = np.array([1e9, 1.0, 1e-7])
+    model = LinearRegression().fit(X / scale, 1000 + 1e-3 * Y[:, 0])
+    cells = cells_of(model.summary())
+    for j, name in enumerate(["intercept", "x1", "x2", "x3"]):
+        estimate, error = model._estimate()[0, j], model.standard_errors_[j]
+        assert abs(float(cells[name][0]) - estimate) <= 6e-4 * error, (
+            "the estimate to a fraction of its error"
+        )
+        assert float(cells[name][1]) == pytest.approx(error, rel=6e-4)
+        assert cells[name][3] == "<1e-16" or model.p_values_[j] > 1e-16
+
+
+def test_f_test_does_not_depend_on_units():
+    X, Y, _ = small_problem(k=1)
+    scaled = LinearRegression().fit(X * [1e-9, 1.0, 1e9], Y[:, 0])
+    assert scaled.f_test().statistic == pytest.approx(
+        LinearRegression().fit(X, Y[:, 0]).f_test().statistic, rel=1e-9
+    )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_restriction_on_what_is_not_identified_is_refused():
+    X, Y, _ = small_problem(k=1)
+    model = LinearRegression().fit(np.column_stack([X, X[:, 0]]), Y[:, 0])
+    with pytest.raises(ValueError, match="estimable from X"):
+        model.f_test([[0, 1, 0, 0, 0]])
+    once = LinearRegression().fit(X, Y[:, 0]).f_test([[0, 1, 0, 0]])
+    assert model.f_test([[0, 1, 0, 0, 1]]).statistic == pytest.approx(
+        once.statistic, rel=1e-9
+    )  # their sum is
+
+
+def test_summary_stays_readable_with_long_names_and_huge_numbers():
+    pandas = pytest.importorskip("pandas")
+    X, Y, _ = small_problem(k=1)
+    words = "answer to question seventeen of the second questionnaire, recoded to the scale of the first"
+    names = [words, "b\nc", "d" * 100]
+    model = LinearRegression().fit(pandas.DataFrame(X * [1e-120, 1.0, 1e120], columns=names), Y)
+    lines = model.summary().splitlines()
+    assert {len(line) for line in lines} == {80}
+    assert (
+        words in " ".join(" ".join(lines).split())
+        and "d" * 80 in lines
+        and any(x.startswith("b c ") for x in lines)
+    )
+
+
+# ---- data frames ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", ["predict", "score", "prediction_interval", "pipeline", "grid search"])
+def test_data_frames_raise_no_warning(method):
+    pandas = pytest.importorskip("pandas")
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    X, Y, weight = small_problem(k=1)
+    index = np.arange(60)[::-1]
+    frame = pandas.DataFrame(X, columns=["a", "b", "c"], index=index)
+    y, weight = pandas.Series(Y[:, 0], index=index), pandas.Series(weight, index=index)
+    plain = LinearRegression().fit(X, Y[:, 0], sample_weight=weight.to_numpy())
+    model = LinearRegression().fit(frame, y, sample_weight=weight)
+    np.testing.assert_allclose(model.coef_, plain.coef_, rtol=1e-12)
+    if method == "predict":
+        np.testing.assert_allclose(model.predict(frame), plain.predict(X), rtol=1e-12)
+        assert model.summary().count("\nb ") == 1 and len(model.residuals_) == 60
+    elif method == "score":
+        assert model.score(frame, y) == pytest.approx(plain.score(X, Y[:, 0]), rel=1e-12)
+    elif method == "prediction_interval":
+        np.testing.assert_allclose(model.prediction_interval(frame), plain.prediction_interval(X), rtol=1e-12)
+    elif method == "pipeline":
+        pipeline = make_pipeline(StandardScaler(), LinearRegression()).set_output(transform="pandas")
+        pipeline.fit(frame, y, linearregression__sample_weight=weight)
+        np.testing.assert_allclose(pipeline.predict(frame), plain.predict(X), rtol=1e-10)
+        assert pipeline.score(frame, y) > 0
+    else:
+        search = GridSearchCV(LinearRegression(), {"fit_intercept": [True, False]}, cv=3).fit(frame, y)
+        assert search.predict(frame).shape == (60,)
+
+
+@pytest.mark.parametrize("method", ["predict", "score", "prediction_interval"])
+def test_other_columns_are_met_as_scikit_learn_meets_them(method):
+    pandas = pytest.importorskip("pandas")
+    from sklearn.linear_model import LinearRegression as Reference
+
+    X, Y, _ = small_problem(k=1)
+    frame = pandas.DataFrame(X, columns=["a", "b", "c"])
+    ours, theirs = (cls().fit(frame, Y[:, 0]) for cls in (LinearRegression, Reference))
+    arguments = (Y[:, 0],) if method == "score" else ()
+    for other in (frame[["b", "a", "c"]], frame[["a", "b"]], frame.rename(columns={"a": "z"})):
+        with pytest.raises(ValueError, match="feature names should match") as expected:
+            theirs.predict(other)
+        with pytest.raises(ValueError, match="feature names should match") as raised:
+            getattr(ours, method)(other, *arguments)
+        assert str(raised.value) == str(expected.value)
+    with pytest.warns(
+        UserWarning, match="X does not have valid feature names, but LinearRegression was fitted with"
+    ):
+        getattr(ours, method)(X, *arguments)
+    with pytest.warns(UserWarning, match="X has feature names, but LinearRegression was fitted without"):
+        getattr(LinearRegression().fit(X, Y[:, 0]), method)(frame, *arguments)
 
 
 # ---- what warns, and what is refused ------------------------------------------------------------------------
