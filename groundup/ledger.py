@@ -6,8 +6,8 @@ reads well as plain Markdown, and a block that differs from the ledger fails the
 
 An entry says how closely it must reproduce. The same seeds give the same replicates, but another processor
 or BLAS may round differently, and a chaotic trajectory may amplify that; a mean over seeds must come back
-within half of its own 95 % interval, a deterministic number within one part in 10⁶, and a rounding error
-within its tolerance and two orders of magnitude. Times and pictures are not checked.
+within half of its own 95 % interval, a deterministic number within one part in 10⁶ (or the resolution of what
+measures it, as for memory), and a rounding error within its tolerance and two orders of magnitude. Times and pictures are not checked.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from groundup import catalogue
 from groundup.catalogue import ROOT
 from groundup.evidence import Evidence, gather
 from groundup.reports import agreement_row, outcome_row
+from shared.presentation import interval_text
 
 __all__ = ["LEDGER", "differences", "entries", "gather", "read", "render", "stale_blocks", "write"]
 
@@ -166,9 +167,10 @@ def quote(entry: dict[str, Any], *, remedy: bool, up: str) -> str:
     if entry["kind"] == "agreement":
         return f"error {_order_of_magnitude(entry['error'])}, allowed {entry['tolerance']:.0e} ({link})"
     claim = entry["remedy"] if remedy else entry
-    low, high = claim["interval"]
-    interval = "" if low == high else f", 95 % interval [{low:.4g}, {high:.4g}]"
-    return f"predicted {claim['relation']} {claim['predicted']:.4g}, measured {claim['measured']:.4g}{interval} ({link})"
+    return (
+        f"predicted {claim['relation']} {claim['predicted']:.4g} ± {claim['tolerance']:.2g}, measured "
+        f"{claim['measured']:.4g}, {interval_text(claim['interval'], claim['interval_kind'])}: {claim['verdict']} ({link})"
+    )
 
 
 def anchor(identifier: str) -> str:
@@ -203,7 +205,7 @@ def render_page(book: list[dict[str, Any]]) -> str:
                     "",
                     f"`{entry['id']}`, rerun with `{entry['rerun']}`. {entry['claim']}",
                     "",
-                    "| | quantity | predicted | measured | 95 % interval | seeds | verdict |",
+                    "| | quantity | predicted | measured | interval | seeds | verdict |",
                     "|---|---|---|---|---|---|---|",
                     f"| breaks | {_claim_row(entry)} |",
                     f"| mended | {_claim_row(entry['remedy'])} |",
@@ -247,7 +249,7 @@ def render(topic: str, book: list[dict[str, Any]], note: Path) -> str:
         lines += [
             f"**{entry['title']}.** {entry['claim']}",
             "",
-            "| | quantity | predicted | measured | 95 % interval | seeds | verdict |",
+            "| | quantity | predicted | measured | interval | seeds | verdict |",
             "|---|---|---|---|---|---|---|",
             f"| breaks | {_claim_row(entry)} |",
             f"| mended | {_claim_row(remedy)} |",
@@ -262,7 +264,9 @@ def render(topic: str, book: list[dict[str, Any]], note: Path) -> str:
     if agreements:
         lines += [
             f"**Agreement.** {sum(e['agrees'] for e in agreements)} of {len(agreements)} quantities agree with their "
-            f"reference (rerun with `groundup run {topic}`):",
+            f"reference (rerun with `groundup run {topic}`).",
+            "",
+            "<details><summary>All of them</summary>",
             "",
             "| quantity | reference | data | error | allowed |",
             "|---|---|---|---|---|",
@@ -272,13 +276,12 @@ def render(topic: str, book: list[dict[str, Any]], note: Path) -> str:
             f"{_order_of_magnitude(e['error'])} | {e['tolerance']:.0e} |"
             for e in agreements
         ]
-        lines.append("")
+        lines += ["", "</details>", ""]
     return "\n".join(lines)
 
 
 def _claim_row(claim: dict[str, Any]) -> str:
-    low, high = claim["interval"]
-    interval = "exact" if low == high and claim["seeds"] == 1 else f"[{low:.4g}, {high:.4g}]"
+    interval = interval_text(claim["interval"], claim["interval_kind"])
     return (
         f"{_cell(claim['quantity'])} | {claim['relation']} {claim['predicted']:.4g} ± {claim['tolerance']:.2g} | "
         f"{claim['measured']:.4g} | {interval} | {claim['seeds']} | {claim['verdict']}"
@@ -298,9 +301,11 @@ def _order_of_magnitude(error: float) -> str:
 
 
 def _allowance(claim: dict[str, Any]) -> float:
-    """How closely the measured mean must come back: half its 95 % half-width, at least 1e-6 of itself."""
+    """How closely the measured mean must come back: half its 95 % half-width, the resolution of its instrument, at
+    least 1e-6 of itself."""
     low, high = claim["interval"]
-    width = (high - low) / 4 if math.isfinite(high - low) else 0.0
+    width = (high - low) / (2 if claim["interval_kind"] == "instrument" else 4)
+    width = width if math.isfinite(width) else 0.0
     return max(width, 1e-6 * abs(claim["measured"]), 1e-12)
 
 

@@ -12,8 +12,10 @@ change when a topic is added. With the interval [l, u] and the prediction p ± �
 - p ≈ : *holds* if [l, u] lies inside [p − δ, p + δ], *refuted* if wholly outside, else *inconclusive*;
 - p ≥ : *holds* if l ≥ p − δ, *refuted* if u < p − δ; and p ≤ mirrored. A bound also reports its slack.
 
-Means use Student's t; yes-or-no outcomes the exact binomial interval (Clopper and Pearson 1934), so that
-20 successes in 20 runs do not count as certainty.
+Means use Student's t. Yes-or-no outcomes, and a `Share` of independent trials in each replicate, use the exact
+binomial interval (Clopper and Pearson 1934), so that 20 successes in 20 runs do not count as certainty. Where all
+replicates are equal, Student's interval would have no width; that is no evidence of certainty either, and the
+verdict is inconclusive, unless the claim says `every_seed`: an identity that each replicate must meet by itself.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, Literal
+from functools import cache, partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -42,6 +44,7 @@ __all__ = [
     "Measurement",
     "Outcome",
     "SchedulerUnavailable",
+    "Share",
     "judge",
     "measure",
     "reach_scheduler",
@@ -54,6 +57,16 @@ CLAIMS = 500
 Relation = str  # "≈", "≥" or "≤"
 
 
+class Share(NamedTuple):
+    """How many of a replicate's independent trials came out so. The trials of all replicates are counted together."""
+
+    successes: int
+    trials: int
+
+    def __float__(self) -> float:
+        return self.successes / self.trials if self.trials else math.nan
+
+
 @dataclass(frozen=True)
 class Claim:
     """A falsifiable sentence with the experiment that can refute it.
@@ -61,18 +74,22 @@ class Claim:
     Attributes:
         statement: the sentence.
         quantity: what is measured, with its unit.
-        experiment: `experiment(rng, **parameters)`, one replicate: a float, or a bool for a proportion.
+        experiment: `experiment(rng, **parameters)`, one replicate: a float, a bool for yes or no, or a `Share`.
         predicted: `predicted(**parameters)`, from a formula, never from a run.
         relation: measured ≈, ≥ or ≤ predicted.
         tolerance: δ, the finite-size or first-order error of the formula; times |predicted| if `relative`.
         reason: why that δ.
         parameters: keyword arguments of both functions.
         deterministic: the experiment ignores its generator and is run once.
+        resolution: what the measuring instrument itself cannot tell apart, in units of the quantity: an interpreter
+            adds its own objects to a peak of memory. The interval of a deterministic claim is this much to each side.
+        every_seed: an identity: the formula holds for each replicate, and a single one outside refutes it. The
+            interval is then the range of the replicates.
     """
 
     statement: str
     quantity: str
-    experiment: Callable[..., float]
+    experiment: Callable[..., float | Share]
     predicted: Callable[..., float]
     relation: Relation
     tolerance: float
@@ -80,6 +97,8 @@ class Claim:
     relative: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     deterministic: bool = False
+    resolution: float = 0.0
+    every_seed: bool = False
 
     def __post_init__(self) -> None:
         if self.relation not in ("≈", "≥", "≤"):
@@ -120,7 +139,7 @@ class Measurement:
 
     Attributes:
         predicted: the formula's number. delta: δ in the units of the quantity. relation: ≈, ≥ or ≤.
-        measured: mean over the seeds. interval: its 95 % confidence interval.
+        measured: mean over the seeds. interval: its 95 % confidence interval, or what `interval_kind` says.
         corrected: the wider interval that the verdict uses. verdict: holds, refuted or inconclusive.
         slack: for a bound, how far the measured value stays on its side; NaN for ≈.
         seeds: how many replicates. seeds_needed: about how many would decide an inconclusive claim.
@@ -143,6 +162,13 @@ class Measurement:
     @property
     def holds(self) -> bool:
         return self.verdict == "holds"
+
+    @property
+    def interval_kind(self) -> Literal["exact", "instrument", "range", "confidence"]:
+        """Exact, the instrument's resolution, the range of replicates that must all comply, or 95 % confidence."""
+        if self.claim.deterministic:
+            return "instrument" if self.claim.resolution else "exact"
+        return "range" if self.claim.every_seed else "confidence"
 
 
 @dataclass(frozen=True)
@@ -179,9 +205,9 @@ def measure(failure_mode: FailureMode, *, seeds: int | None = None, scheduler: s
     return Outcome(failure_mode, *measurements)
 
 
-def judge(claim: Claim, values: Sequence[float], *, seconds: float = math.nan) -> Measurement:
+def judge(claim: Claim, values: Sequence[float | Share], *, seconds: float = math.nan) -> Measurement:
     """Compare replicates with the prediction; see the rule at the top of this file."""
-    array = np.asarray(values, dtype=float)
+    array = np.array([float(value) for value in values])
     if not np.isfinite(array).all():
         bad = array[~np.isfinite(array)][0]
         raise ValueError(
@@ -189,16 +215,22 @@ def judge(claim: Claim, values: Sequence[float], *, seconds: float = math.nan) -
         )
     predicted = float(claim.predicted(**claim.parameters))
     delta = claim.tolerance * abs(predicted) if claim.relative else claim.tolerance
-    is_proportion = all(isinstance(value, bool | np.bool_) for value in values)
-    interval_at = _binomial_interval if is_proportion else _mean_interval
-    if claim.deterministic:
-        interval = corrected = (float(array[0]), float(array[0]))
-    else:
-        interval = interval_at(array, 0.05)
-        # A bound is judged on one side only, so its interval spends the whole level there.
-        corrected = interval_at(array, (0.05 if claim.relation == "≈" else 0.10) / CLAIMS)
     measured = float(array.mean())
+    interval_at: Callable[[float], tuple[float, float]] = partial(_mean_interval, array)
+    if all(isinstance(value, Share | bool | np.bool_) for value in values):
+        shares = [value if isinstance(value, Share) else Share(int(value), 1) for value in values]
+        successes, trials = sum(share.successes for share in shares), sum(share.trials for share in shares)
+        measured = successes / trials
+        interval_at = partial(_binomial_interval, successes, trials)
+    if claim.deterministic or claim.every_seed:
+        interval = corrected = (float(array.min()) - claim.resolution, float(array.max()) + claim.resolution)
+    else:
+        interval = interval_at(0.05)
+        # A bound is judged on one side only, so its interval spends the whole level there.
+        corrected = interval_at((0.05 if claim.relation == "≈" else 0.10) / CLAIMS)
     verdict, gap = _verdict(claim.relation, corrected, measured, predicted, delta)
+    if claim.every_seed and verdict == "inconclusive":
+        verdict = "refuted"
     slack = {"≈": math.nan, "≥": measured - predicted, "≤": predicted - measured}[claim.relation]
     half_width = max(corrected[1] - measured, measured - corrected[0])
     if verdict != "inconclusive":
@@ -234,9 +266,9 @@ def _verdict(
 
 
 def _mean_interval(values: np.ndarray, level: float) -> tuple[float, float]:
-    """Student's t interval for the mean at confidence 1 − level; unbounded with a single value."""
+    """Student's t interval for the mean at confidence 1 − level; unbounded where the values show no spread."""
     n, mean = len(values), float(values.mean())
-    if n < 2:
+    if n < 2 or values.min() == values.max():
         return (-math.inf, math.inf)
     half = _t_quantile(n - 1, 1 - level / 2) * float(values.std(ddof=1)) / math.sqrt(n)
     return (mean - half, mean + half)
@@ -248,15 +280,14 @@ def _t_quantile(df: int, p: float) -> float:
     return float(stdtrit(df, p))
 
 
-def _binomial_interval(values: np.ndarray, level: float) -> tuple[float, float]:
-    """Exact interval for a proportion at confidence 1 − level (Clopper and Pearson 1934)."""
-    n, k = len(values), round(float(values.sum()))
+def _binomial_interval(k: int, n: int, level: float) -> tuple[float, float]:
+    """Exact interval for a proportion, from k of n, at confidence 1 − level (Clopper and Pearson 1934)."""
     low = float(betaincinv(k, n - k + 1, level / 2)) if k > 0 else 0.0
     high = float(betaincinv(k + 1, n - k, 1 - level / 2)) if k < n else 1.0
     return (low, high)
 
 
-def replicate(claim: Claim, seeds: int, *, scheduler: str | None = None) -> list[float]:
+def replicate(claim: Claim, seeds: int, *, scheduler: str | None = None) -> list[float | Share]:
     """Run the experiment for seeds 0 … seeds − 1; the same numbers wherever and in whatever order they run.
 
     A seed's generator depends on the seed and on the claim's statement alone, so more seeds extend a run
@@ -265,7 +296,7 @@ def replicate(claim: Claim, seeds: int, *, scheduler: str | None = None) -> list
     """
     if scheduler is not None:
         return _replicate_on_cluster(claim, seeds, scheduler)
-    values: list[float] = []
+    values: list[float | Share] = []
     start = time.perf_counter()
     while len(values) < seeds:
         values.append(_one_replicate(claim, len(values)))
@@ -279,7 +310,7 @@ def replicate(claim: Claim, seeds: int, *, scheduler: str | None = None) -> list
     return values
 
 
-def _one_replicate(claim: Claim, seed: int) -> float:
+def _one_replicate(claim: Claim, seed: int) -> float | Share:
     rng = np.random.default_rng([seed, zlib.crc32(claim.statement.encode())])
     return claim.experiment(rng, **claim.parameters)
 
@@ -333,7 +364,7 @@ def reach_scheduler(address: str) -> int:
 
 def _replicate_on_cluster(
     claim: Claim, seeds: int, address: str, *, idle_timeout: float = 120.0
-) -> list[float]:
+) -> list[float | Share]:
     """Run the replicates on a Dask cluster; a lost worker's share is run again by the others.
 
     Raises:
@@ -357,7 +388,7 @@ def _replicate_on_cluster(
             ): first
             for first in range(0, seeds, share)
         }  # fmt: skip
-        collected: dict[int, list[float]] = {}
+        collected: dict[int, list[float | Share]] = {}
         pending = set(futures)
         while pending:
             try:
@@ -371,7 +402,7 @@ def _replicate_on_cluster(
         return [value for first in sorted(collected) for value in collected[first]]
 
 
-def _gather(future: Any, address: str, timeout: float) -> list[float]:
+def _gather(future: Any, address: str, timeout: float) -> list[float | Share]:
     try:
         return future.result(timeout=timeout)
     except Exception as error:
@@ -393,7 +424,7 @@ def _gather(future: Any, address: str, timeout: float) -> list[float]:
 
 def _replicates_by_name(
     module: str, qualified_name: str, parameters: dict[str, Any], salt: int, first: int, stop: int
-) -> list[float]:
+) -> list[float | Share]:
     """One share of the replicates on a worker, which imports the experiment by name."""
     experiment = importlib.import_module(module)
     for part in qualified_name.split("."):

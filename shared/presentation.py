@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 __all__ = [
     "agreement_tables",
     "format_number",
+    "interval_text",
     "outcome_lines",
     "present_failure_modes",
     "present_topic",
+    "print_outcome",
 ]
+
+WIDE = 110  # columns in which both values of an agreement have room, too
 
 
 def present_topic(validate: Callable[[], list[Agreement]], example: Callable[[], Figure]) -> None:
@@ -38,7 +42,7 @@ def present_topic(validate: Callable[[], list[Agreement]], example: Callable[[],
         _display_html(f"{_agreements_html(agreements)}<p>{summary}</p>")
     else:
         console = _console()
-        for table in agreement_tables(agreements):
+        for table in agreement_tables(agreements, width=console.width):
             console.print(table, "")
         console.print(summary)
     figures.show(figures.draw(example), _own_name(validate))
@@ -51,17 +55,16 @@ def present_failure_modes(failure_modes: Sequence[FailureMode]) -> None:
         if figures.in_notebook():
             _display_html(_outcome_html(outcome))
         else:
-            console = _console()
-            console.print(f"[bold]{failure_mode.title}[/bold]")
-            for label, measurement in (("breaks", outcome.breaks), ("mended", outcome.remedy)):
-                for line in outcome_lines(label, measurement):
-                    console.print(line)
+            print_outcome(_console(), outcome)
         name = f"{_own_name(failure_mode.breaks.experiment)}_{failure_mode.name}"
         figures.show(figures.draw(failure_mode.figure), name)
 
 
-def agreement_tables(agreements: Sequence[Agreement]) -> list[Table]:
-    """The agreements as tables for the terminal, one for each reference and dataset."""
+def agreement_tables(agreements: Sequence[Agreement], *, width: int = WIDE) -> list[Table]:
+    """The agreements as tables for a terminal of that width, one for each reference and dataset.
+
+    Both values stand in them only where there is room for them; nothing is cut.
+    """
     from itertools import groupby
 
     from rich.table import Table
@@ -72,15 +75,14 @@ def agreement_tables(agreements: Sequence[Agreement]) -> list[Table]:
     ):
         title = f"against [bold]{reference}[/bold] {version} on {dataset}"
         table = Table(title=title, title_justify="left", title_style="", header_style="bold", box=None)
-        table.add_column("quantity", min_width=34)
-        for column in ("ours", "reference", "error", "allowed", "seconds", "theirs"):
-            table.add_column(column, justify="right")
-        table.add_column("agrees")
+        table.add_column("quantity", min_width=34, overflow="fold")
+        values = ("ours", "reference") if width >= WIDE else ()
+        for column in (*values, "error", "allowed", "seconds", "theirs", "agrees"):
+            table.add_column(column, justify="left" if column == "agrees" else "right", no_wrap=True)
         for agreement in group:
             table.add_row(
                 agreement.quantity,
-                _digest(agreement.ours),
-                _digest(agreement.theirs),
+                *((_digest(agreement.ours), _digest(agreement.theirs)) if values else ()),
                 f"{agreement.error:.1e}",
                 f"{agreement.tolerance:.0e}",
                 f"{agreement.seconds_ours:.2g}",
@@ -91,20 +93,46 @@ def agreement_tables(agreements: Sequence[Agreement]) -> list[Table]:
     return tables
 
 
+def print_outcome(console: Console, outcome: Outcome) -> None:
+    """Print a failure mode, measured; a line that does not fit goes on indented."""
+    from rich.text import Text
+
+    console.print(f"[bold]{outcome.failure_mode.title}[/bold]", soft_wrap=True)
+    for label, measurement in (("breaks", outcome.breaks), ("mended", outcome.remedy)):
+        for line in outcome_lines(label, measurement):
+            margin = " " * (len(line) - len(line.lstrip()))
+            parts = Text.from_markup(line.lstrip()).wrap(console, console.width - len(margin) - 4)
+            for number, part in enumerate(parts):
+                part.rstrip()
+                console.print(Text(margin + ("    " if number else "")) + part, soft_wrap=True)
+
+
 def outcome_lines(label: str, measurement: Measurement) -> list[str]:
     """Two lines on one claim: the sentence, then predicted, measured, interval and verdict."""
     color = {"holds": "green", "refuted": "red", "inconclusive": "yellow"}[measurement.verdict]
     claim = measurement.claim
-    low, high = (format_number(end) for end in measurement.interval)
     verdict = f"[{color}]{measurement.verdict}[/{color}]"
     if measurement.verdict == "inconclusive":
         verdict += f" (try about {measurement.seeds_needed} seeds)"
-    runs = "exact" if claim.deterministic else f"95 % \\[{low}, {high}], {measurement.seeds} seeds"
+    interval = interval_text(measurement.interval, measurement.interval_kind).replace("[", "\\[")
+    runs = interval if claim.deterministic else f"{interval}, {measurement.seeds} seeds"
     return [
         f"  {label}: {claim.statement}",
         f"    {claim.quantity}: measured {format_number(measurement.measured)} ({runs}) {claim.relation} predicted "
         f"{format_number(measurement.predicted)} within {format_number(measurement.delta)}: {verdict}",
     ]
+
+
+def interval_text(interval: Sequence[float], kind: str) -> str:
+    """An interval in words: exact, one reading, the range over the seeds, or "95 % [low, high]"."""
+    low, high = (format_number(end) for end in interval)
+    if kind == "exact":
+        return "exact"
+    if kind == "instrument":
+        return f"read to ±{format_number((interval[1] - interval[0]) / 2)}"
+    if kind == "range":
+        return "the same at every seed" if low == high else f"every seed in [{low}, {high}]"
+    return f"95 % [{low}, {high}]"
 
 
 def format_number(value: float) -> str:
@@ -175,7 +203,6 @@ def _outcome_html(outcome: Outcome) -> str:
     rows = []
     for label, measurement in (("breaks", outcome.breaks), ("mended", outcome.remedy)):
         claim = measurement.claim
-        low, high = (format_number(end) for end in measurement.interval)
         verdict = _mark(measurement.verdict, measurement.verdict)
         if measurement.verdict == "inconclusive":
             verdict += f" (try about {measurement.seeds_needed} seeds)"
@@ -186,11 +213,11 @@ def _outcome_html(outcome: Outcome) -> str:
                 f"{claim.relation} {format_number(measurement.predicted)}",
                 f"{format_number(measurement.delta)}",
                 format_number(measurement.measured),
-                "exact" if claim.deterministic else f"[{low}, {high}]",
+                interval_text(measurement.interval, measurement.interval_kind),
                 f"{measurement.seeds}",
             )
         )
-    columns = ("", "quantity", "predicted", "within δ", "measured", "95 % interval", "seeds")
+    columns = ("", "quantity", "predicted", "within δ", "measured", "interval", "seeds")
     return (
         f"<p><b>{escape(outcome.failure_mode.title)}.</b> {escape(outcome.breaks.claim.statement)} "
         f"<b>Mended:</b> {escape(outcome.remedy.claim.statement)}</p>" + _table_html(columns, rows)

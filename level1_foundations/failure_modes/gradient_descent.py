@@ -469,6 +469,7 @@ FAILURE_MODES = (
             tolerance=1e-4,
             reason="the other directions still hold a share of at most (0.93/1.02)^200 of the distance",
             parameters={"share": 1.01, **MODERATE},
+            every_seed=True,
         ),
         remedy=Claim(
             statement="A step one percent below 2/L makes it shrink by 2 % a step.",
@@ -479,6 +480,7 @@ FAILURE_MODES = (
             tolerance=1e-4,
             reason="the other directions still hold a share of at most (0.89/0.98)^200 of the distance",
             parameters={"share": 0.99, **MODERATE},
+            every_seed=True,
         ),
         figure=draw_two_over_L,
         seeds=10,
@@ -496,6 +498,7 @@ FAILURE_MODES = (
             relative=True,
             reason="the other directions are down to rounding; the flattest and steepest decay at this rate",
             parameters=VALLEY,
+            every_seed=True,
         ),
         remedy=Claim(
             statement="Nesterov's momentum multiplies the error by 1 − 1/√κ: a fifth of the steps a digit.",
@@ -507,6 +510,7 @@ FAILURE_MODES = (
             relative=True,
             reason="the other directions decay at 0.86 a step against 0.9: 1e-5 of them is left at step 250",
             parameters=VALLEY,
+            every_seed=True,
         ),
         figure=draw_valley,
         seeds=10,

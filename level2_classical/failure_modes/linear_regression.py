@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from level2_classical.linear_regression import LinearRegression, two_sided_quantile
-from shared.failure_mode import Claim, FailureMode
+from shared.failure_mode import Claim, FailureMode, Share
 from shared.special import gammaln, ndtr
 
 # %% [markdown]
@@ -195,12 +195,12 @@ UNEQUAL_SPREAD = {"n": 200, "level": 0.95}
 
 def interval_coverage(
     rng: np.random.Generator, *, n: int, level: float, cov_type: str, samples: int = 1500
-) -> float:
-    """Share of samples whose interval for the slope contains the true slope, zero."""
+) -> Share:
+    """In how many samples the interval for the slope contains the true slope, zero."""
     x = np.linspace(-1, 1, n)
     Y = np.abs(x)[:, None] * rng.standard_normal((n, samples))
     low, high = LinearRegression(cov_type=cov_type, use_t=True).fit(x[:, None], Y).conf_int(level)[:, 1].T
-    return float(np.mean((low <= 0) & (high >= 0)))
+    return Share(int(np.sum((low <= 0) & (high >= 0))), samples)
 
 
 def coverage_by_formula(*, n: int, level: float, cov_type: str) -> float:

@@ -258,6 +258,7 @@ FAILURE_MODES = (
             tolerance=0.0044,
             reason="a finite average of a squared cosine: A²/(2T sin θ) = 0.0043 for h = 0.5, T = 200",
             parameters={**SPRING, "zero_grad": False},
+            every_seed=True,
         ),
         remedy=Claim(
             statement="With zero_grad() the same average is the geometric sum of (1 − h)^2t.",
@@ -268,6 +269,7 @@ FAILURE_MODES = (
             tolerance=1e-9,
             reason="exact for one curvature; rounding only",
             parameters={**SPRING, "zero_grad": True},
+            every_seed=True,
         ),
         figure=draw_zero_grad,
         seeds=5,  # the data are drawn, but the answer is the same for all
@@ -296,6 +298,7 @@ FAILURE_MODES = (
             tolerance=1e-24,
             reason="equal inputs, equal operations; a matrix product may round its rows differently, by ε² at most",
             parameters={**DROPOUT, "evaluation": True},
+            every_seed=True,
         ),
         figure=draw_eval,
     ),
@@ -323,6 +326,7 @@ FAILURE_MODES = (
             tolerance=1e-24,
             reason="an identity; rounding enters squared",
             parameters={**RAGGED, "weighted": True},
+            every_seed=True,
         ),
         figure=draw_ragged,
     ),

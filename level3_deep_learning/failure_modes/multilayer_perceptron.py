@@ -259,6 +259,7 @@ FAILURE_MODES = (
             tolerance=0.0,
             reason="an identity: equal units get equal gradients",
             parameters={**SYMMETRY, "initialization": "zeros"},
+            every_seed=True,
         ),
         remedy=Claim(
             statement="With random first weights all hidden units are different after training.",
@@ -269,6 +270,7 @@ FAILURE_MODES = (
             tolerance=0.0,
             reason="draws of a continuous distribution are different with probability 1",
             parameters={**SYMMETRY, "initialization": "glorot"},
+            every_seed=True,
         ),
         figure=draw_symmetry,
         seeds=5,  # the weights are drawn, but the count is the same for all
@@ -322,6 +324,7 @@ FAILURE_MODES = (
             tolerance=1e-12,
             reason="a share of 2⁻¹⁰⁰ is less than one unit in any run that can be made",
             parameters={**DEAD, "c": 0.0},
+            every_seed=True,
         ),
         figure=draw_dead,
         seeds=40,

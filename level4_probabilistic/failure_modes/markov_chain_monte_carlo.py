@@ -321,7 +321,7 @@ def draw_one_start():
 # $$v > v^\ast = 2\log(\varepsilon/2)$$
 #
 # only. Below, a trajectory explodes and is rejected; and what cannot leave cannot be entered either, by
-# balance. The chain that started at $v = 0$ never visits the neck, although a share $\Phi(v^\ast/3)$ of the
+# balance. The chain that started at $v = 0$ hardly enters the neck, although a share $\Phi(v^\ast/3)$ of the
 # mass lies there: for $\varepsilon = 0.5$, $v^\ast = -2.77$, 17.8 %. To first order it visits **none** of
 # it. (Divergences are the sampler's cry for help here; a smaller step only moves $v^\ast$ down, by
 # $2\log 2$ for twice the work.)
@@ -409,7 +409,7 @@ def draw_funnel():
     axes.set(
         xlabel="v, the logarithm of the funnel's variance",
         ylabel="density",
-        title="The neck is never visited",
+        title="The neck is hardly visited",
     )
     axes.legend()
     return figure
@@ -526,7 +526,7 @@ FAILURE_MODES = (
         title="The funnel's neck is narrower than the step",
         breaks=Claim(
             statement=(
-                "With step ε, HMC never visits v < 2 log(ε/2), where the leapfrog is unstable, though 18 "
+                "With step ε, HMC hardly ever enters v < 2 log(ε/2), where the leapfrog is unstable, though 18 "
                 "% of the mass is there."
             ),
             quantity="share of draws with v below 2 log(ε/2)",

@@ -1,6 +1,7 @@
 """k-means: the exercises in the order of the topic's functions, then the estimator, the reference, the failures."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from level2_classical import k_means
-from level2_classical.failure_modes.k_means import FAILURE_MODES
+from level2_classical.failure_modes.k_means import FAILURE_MODES, stuck_probability
 from level2_classical.k_means import KMeans, MiniBatchKMeans, silhouette_score
 
 X = np.array([[0.0, 0.0], [0.0, 2.0], [10.0, 0.0], [10.0, 2.0], [10.0, 4.0]])
@@ -259,10 +260,134 @@ def test_predict_on_training_data_gives_the_labels(blobs):
     np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_)
 
 
-def test_score_of_a_named_frame_does_not_warn(blobs, recwarn):
-    frame = pd.DataFrame(blobs[0], columns=list("abcdefgh"))
-    KMeans(3, random_state=0).fit(frame).score(frame)
-    assert not [str(warning.message) for warning in recwarn if "feature names" in str(warning.message)]
+FRAME_METHODS = ["fit_predict", "fit_transform", "predict", "transform", "score"]
+
+
+def small_frame(points):
+    return pd.DataFrame(points[:120], columns=list("abcdefgh"), index=np.arange(120)[::-1])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("estimator", "method"),
+    [
+        *itertools.product((KMeans, MiniBatchKMeans), (*FRAME_METHODS, "fit_twice")),
+        (MiniBatchKMeans, "partial_fit"),
+    ],
+)
+def test_data_frames_raise_no_warning(blobs, estimator, method):
+    frame, weight = small_frame(blobs[0]), pd.Series(blobs[1][:120])
+    model, plain = (estimator(3, random_state=0, tol=0.1) for _ in range(2))
+    if method == "partial_fit":
+        for _ in range(12):
+            model.partial_fit(frame, sample_weight=weight)
+            plain.partial_fit(frame.to_numpy(), sample_weight=weight.to_numpy())
+    else:
+        model.fit(frame, sample_weight=weight)
+        plain.fit(frame.to_numpy(), sample_weight=weight.to_numpy())
+    np.testing.assert_array_equal(model.labels_, plain.labels_)
+    if method in FRAME_METHODS:
+        np.testing.assert_array_equal(getattr(model, method)(frame), getattr(plain, method)(frame.to_numpy()))
+    elif method == "fit_twice":
+        assert not hasattr(model.fit(frame.to_numpy()), "feature_names_in_")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("estimator", [KMeans, MiniBatchKMeans])
+def test_data_frames_raise_no_warning_in_company(blobs, estimator):
+    frame = small_frame(blobs[0])
+    pipeline = make_pipeline(StandardScaler(), estimator(3, random_state=0, tol=0.1))
+    for output in ("default", "pandas"):
+        pipeline.set_output(transform=output).fit(frame)
+        assert pipeline.predict(frame).shape == (120,) and np.isfinite(pipeline.score(frame))
+        assert isinstance(pipeline.transform(frame), pd.DataFrame) == (output == "pandas")
+    search = GridSearchCV(estimator(random_state=0, tol=0.1), {"n_clusters": [2, 3]}, cv=2).fit(frame)
+    assert search.transform(frame).shape == (120, search.best_params_["n_clusters"])
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        *itertools.product(("KMeans", "MiniBatchKMeans"), ("predict", "transform", "score")),
+        ("MiniBatchKMeans", "partial_fit"),
+    ],
+)
+def test_other_columns_are_met_as_scikit_learn_meets_them(blobs, name, method):
+    import sklearn.cluster
+
+    frame = small_frame(blobs[0])
+    ours, theirs = (
+        getattr(module, name)(3, random_state=0, n_init=1, tol=0.1).fit(frame)
+        for module in (k_means, sklearn.cluster)
+    )
+    for other in (frame[list("bacdefgh")], frame[list("abc")], frame.rename(columns={"a": "z"})):
+        with pytest.raises(ValueError, match="feature names should match") as expected:
+            getattr(theirs, method)(other)
+        with pytest.raises(ValueError, match="feature names should match") as raised:
+            getattr(ours, method)(other)
+        assert str(raised.value) == str(expected.value)
+    for model in (ours, theirs):
+        with pytest.warns(
+            UserWarning, match=f"X does not have valid feature names, but {name} was fitted with"
+        ):
+            getattr(model, method)(frame.to_numpy())
+        with pytest.warns(UserWarning, match=f"X has feature names, but {name} was fitted without"):
+            getattr(model.fit(frame.to_numpy()), method)(frame)
+
+
+def test_partial_fit_goes_on_after_fit(blobs):
+    model = MiniBatchKMeans(6, random_state=0, reassignment_ratio=0.5).fit(blobs[0])
+    for _ in range(40):  # long enough that starved centers are moved, which takes random numbers
+        model._mass[:] = np.arange(1.0, 7)
+        model.partial_fit(blobs[0][:50])
+    assert np.isfinite(model.cluster_centers_).all()
+
+
+# Data frames out.
+
+
+@pytest.mark.parametrize("estimator", [KMeans, MiniBatchKMeans])
+def test_set_output_gives_the_frames_of_scikit_learn(blobs, estimator):
+    import sklearn.cluster
+
+    frame = small_frame(blobs[0])
+    ours, theirs = (
+        cls(3, init=blobs[0][:3], n_init=1).set_output(transform="pandas").fit(frame)
+        for cls in (estimator, getattr(sklearn.cluster, estimator.__name__))
+    )
+    theirs.cluster_centers_ = ours.cluster_centers_
+    pd.testing.assert_frame_equal(ours.transform(frame), theirs.transform(frame), rtol=1e-9)
+    np.testing.assert_array_equal(ours.get_feature_names_out(), theirs.get_feature_names_out())
+    assert list(ours.fit_transform(frame).columns) == list(theirs.get_feature_names_out())
+    assert isinstance(ours.predict(frame), np.ndarray)
+    assert isinstance(clone(ours).fit(frame).transform(frame), pd.DataFrame)
+    assert isinstance(pickle.loads(pickle.dumps(ours)).transform(frame), pd.DataFrame)
+    assert isinstance(ours.set_output(transform="default").transform(frame), np.ndarray)
+
+
+def test_set_output_in_a_pipeline(blobs):
+    frame = small_frame(blobs[0])
+    pipeline = (
+        make_pipeline(StandardScaler(), KMeans(3, random_state=0)).set_output(transform="pandas").fit(frame)
+    )
+    assert list(pipeline.transform(frame).columns) == ["kmeans0", "kmeans1", "kmeans2"]
+    assert pipeline.transform(frame).index.equals(frame.index)
+    np.testing.assert_array_equal(pipeline.get_feature_names_out(), ["kmeans0", "kmeans1", "kmeans2"])
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_set_output_transform", "check_set_output_transform_pandas", "check_global_output_transform_pandas",
+        "check_transformer_get_feature_names_out", "check_transformer_get_feature_names_out_pandas",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("estimator", [KMeans, MiniBatchKMeans])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_scikit_learns_checks_of_output(estimator, check):
+    from sklearn.utils import estimator_checks  # not among those that check_estimator runs
+
+    getattr(estimator_checks, check)(estimator.__name__, estimator(3))
 
 
 def test_more_starts_never_end_worse(blobs):
@@ -374,3 +499,11 @@ def test_agrees_with_the_reference(agreements):
 def test_breaks_and_mends(verdicts, name):
     assert verdicts[name].breaks.verdict == "holds", verdicts[name].breaks
     assert verdicts[name].remedy.verdict == "holds", verdicts[name].remedy
+
+
+def test_the_claim_of_greedy_starts_tells_them_from_plain_ones():
+    remedy = FAILURE_MODES[0].remedy
+    plain = stuck_probability(init="k-means++", candidates=1)
+    greedy = stuck_probability(init="k-means++")
+    assert plain == pytest.approx(0.00989, rel=1e-3) and greedy < plain / 400
+    assert plain - greedy > 4 * remedy.tolerance, "a greedy start that is not greedy must be refuted"

@@ -1,5 +1,6 @@
 """Estimator base, datasets, figures and presentation."""
 
+import io
 import subprocess
 import sys
 
@@ -7,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from rich.console import Console
 
 from shared import datasets, figures
 from shared.agreement import Comparison
 from shared.estimator import Estimator, RegressorMixin
-from shared.presentation import agreement_tables, present_topic
+from shared.failure_mode import Claim, FailureMode, measure
+from shared.presentation import agreement_tables, present_topic, print_outcome
 
 
 class Mean(RegressorMixin, Estimator):
@@ -154,6 +157,32 @@ def test_presenting_a_topic_prints_and_saves(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "1 of 2 quantities agree" in printed and "NO" in printed
     assert (tmp_path / "output" / "figures" / "test_bench.png").exists()
+
+
+@pytest.fixture
+def wide_agreements():
+    comparison = Comparison(reference="numpy", dataset="a")
+    name = "a quantity of a long name, with a word_that_is_longer_than_any_column_can_be"
+    comparison.compare(name, np.ones((500, 40)) / 3, np.ones((500, 40)) / 3, tolerance=0, reason="r")
+    return comparison.agreements
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_tables_cut_no_text(wide_agreements, width):
+    console = Console(width=width, record=True, file=io.StringIO())
+    for table in agreement_tables(wide_agreements, width=width):
+        console.print(table)
+    text = console.export_text()
+    assert "…" not in text and ("‖47.1405‖" in text) == (width == 120)
+
+
+def test_a_claim_that_does_not_fit_goes_on_indented():
+    claim = Claim("One is one, as anyone knows. " * 4, "q", lambda rng: 1.0, lambda: 1.0, "≈", 0.1, "r")
+    outcome = measure(FailureMode("one", "One", claim, claim, print), seeds=2)
+    console = Console(width=60, record=True, file=io.StringIO())
+    print_outcome(console, outcome)
+    title, first, second, *_ = console.export_text().splitlines()
+    assert first.startswith("  breaks: One") and second.startswith("      ") and len(first) <= 60
 
 
 def test_agreements_are_grouped_by_reference_and_data():

@@ -8,7 +8,16 @@ import pytest
 from scipy import stats
 
 from shared import failure_mode
-from shared.failure_mode import CLAIMS, Claim, FailureMode, SchedulerUnavailable, judge, measure, replicate
+from shared.failure_mode import (
+    CLAIMS,
+    Claim,
+    FailureMode,
+    SchedulerUnavailable,
+    Share,
+    judge,
+    measure,
+    replicate,
+)
 
 
 def normal_draw(rng, mean=1.0):
@@ -21,6 +30,14 @@ def coin(rng, p=0.5):
 
 def the_mean(mean=1.0):
     return mean
+
+
+def one_in_ten():
+    return 0.1
+
+
+def nothing():
+    return 0.0
 
 
 @pytest.fixture
@@ -94,14 +111,49 @@ def test_a_deterministic_claim_needs_one_run(claim):
     assert (result.verdict, result.interval) == ("holds", (1.2, 1.2))
 
 
+def test_an_instrument_is_believed_to_its_resolution(claim):
+    result = with_values(claim, [1.2], deterministic=True, resolution=0.25)
+    np.testing.assert_allclose(result.interval, (0.95, 1.45))
+    assert (result.interval_kind, result.verdict) == ("instrument", "holds")
+    assert with_values(claim, [1.4], deterministic=True, resolution=0.25).verdict == "inconclusive"
+
+
 def test_twenty_of_twenty_is_not_certainty(claim):
     result = with_values(claim, [True] * 20, tolerance=0.1)
     assert result.interval[0] == pytest.approx(stats.binomtest(20, 20).proportion_ci().low, rel=1e-9)
     assert result.verdict == "inconclusive"
 
 
+def test_shares_are_counted_together(claim):
+    result = with_values(claim, [Share(3, 100), Share(9, 300)], predicted=one_in_ten, tolerance=0.1)
+    expected = stats.binomtest(12, 400).proportion_ci()
+    np.testing.assert_allclose(result.interval, (expected.low, expected.high), rtol=1e-9)
+    assert (result.measured, result.verdict) == (0.03, "holds")
+
+
+def test_no_success_in_many_trials_is_not_certainty(claim):
+    result = with_values(claim, [Share(0, 500)] * 20, relation="≤", predicted=nothing, tolerance=1e-4)
+    assert result.interval[1] > 1e-4, "0 of 10,000 leaves room for a share of 3.7e-4"
+    assert result.verdict == "inconclusive"
+
+
+def test_equal_values_show_no_spread_and_decide_nothing(claim):
+    result = with_values(claim, [1.0] * 20)
+    assert result.interval == (-math.inf, math.inf)
+    assert result.verdict == "inconclusive"
+
+
+def test_an_identity_holds_if_every_seed_meets_it(claim):
+    result = with_values(claim, [0.9, 1.0, 1.1], every_seed=True)
+    assert (result.interval, result.interval_kind, result.verdict) == ((0.9, 1.1), "range", "holds")
+
+
+def test_one_seed_outside_refutes_an_identity(claim):
+    assert with_values(claim, [1.0] * 19 + [1.6], every_seed=True).verdict == "refuted"
+
+
 def test_a_relative_tolerance_scales_with_the_prediction(claim):
-    result = with_values(claim, [9.0, 9.0], tolerance=0.2, relative=True, parameters={"mean": 10.0})
+    result = with_values(claim, [8.9, 9.1] * 10, tolerance=0.2, relative=True, parameters={"mean": 10.0})
     assert (result.delta, result.verdict) == (2.0, "holds")
 
 
