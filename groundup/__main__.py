@@ -12,15 +12,37 @@ import sys
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from groundup.desk.commands import register
 from groundup.errors import CommandError
 from groundup.site import register as register_site
 
+SECTIONS = {
+    "Read": ("list", "show", "path"),
+    "Prove and break": ("tour", "run", "break", "bench", "ledger"),
+    "Practice": ("next", "practice", "check", "solution", "progress"),
+}
+
+
+class Sections(typer.core.TyperGroup):
+    """The commands as the help lists them: in sections, each with its whole first line."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        listed = {name for names in SECTIONS.values() for name in names}
+        rest = tuple(name for name in self.commands if name not in listed)
+        for title, names in {**SECTIONS, "Build and look after": rest}.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, (self.commands[name].help or "").partition("\n")[0]) for name in names]
+                )
+
+
 app = typer.Typer(
     name="groundup",
-    help="Ground Up: machine learning from first principles. Trace it. Break it. Fix it.",
-    no_args_is_help=True,
+    cls=Sections,
+    help="Machine learning from first principles. Trace it. Break it. Fix it.",
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -31,6 +53,13 @@ Topics = Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", help="
 Level = Annotated[int | None, typer.Option("--level", min=1, max=6, help="Every topic of this level.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every topic.")]
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON, one object a line in one array.")]
+
+
+@app.callback()
+def overview(ctx: typer.Context) -> None:
+    """Machine learning from first principles. Trace it. Break it. Fix it."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
 
 
 def _select(names: list[str] | None, level: int | None, everything: bool) -> list:
@@ -74,7 +103,7 @@ def run(
     as_json: Json = False,
     figures: Annotated[bool, typer.Option(help="Save each topic's figure in output/figures.")] = True,
 ) -> None:
-    """Validate: ours against the library, errors and times side by side."""
+    """Ours against the library: errors and times side by side."""
     from groundup import reports
 
     raise typer.Exit(reports.run(_select(topics, level, everything), as_json=as_json, save_figures=figures))
@@ -95,7 +124,7 @@ def break_command(
     as_json: Json = False,
     figures: Annotated[bool, typer.Option(help="Save each figure in output/figures.")] = True,
 ) -> None:
-    """The failure modes: what theory predicts, what was measured, what mends it."""
+    """The failure modes: predicted, measured, mended."""
     from groundup import reports
 
     chosen = _select(topics, level, everything)
@@ -115,7 +144,7 @@ def ledger(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """The measured claims behind the notes: show them, write them, or check that they reproduce."""
+    """The measured claims behind the notes: show, write, or check them."""
     from groundup import ledger as book
     from groundup import reports
 
@@ -137,7 +166,10 @@ def bench(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Speed against the library over growing sizes, one thread each, with the fitted growth exponent."""
+    """Speed against the library over growing sizes, one thread each.
+
+    With the growth exponent that was measured beside the one that the derivation expects.
+    """
     from groundup import reports
 
     chosen = _select(topics, level, everything=not topics and level is None)
@@ -149,7 +181,7 @@ def tour(
     output: Annotated[str, typer.Option(help="Folder for the report.")] = "output/tour",
     open_report: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
-    """One pass over the six levels in about a minute, with an HTML report at the end."""
+    """One pass over the six levels in about a minute, with a report."""
     from groundup.tour import tour as take_the_tour
 
     raise typer.Exit(take_the_tour(output, open_report=open_report))
@@ -157,7 +189,7 @@ def tour(
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """What is installed, which references are missing, and how to get them."""
+    """What is installed, what is missing, and how to get it."""
     from groundup.doctor import examine
 
     raise typer.Exit(examine(as_json=as_json))
@@ -178,7 +210,7 @@ def main(arguments: list[str] | None = None) -> None:
     except CommandError as error:
         _fail(str(error), error.status)
     except usage_error as error:
-        _fail(f"{error.format_message()} ('groundup --help' shows the commands.)", 2)
+        _fail(_usage(error), 2)
     except LookupError as error:
         from groundup.catalogue import UnknownTopic
 
@@ -192,6 +224,21 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
     else:
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _usage(error: Any) -> str:
+    """What was wrong with the command line, the nearest names if there are any, and which help to ask."""
+    import difflib
+
+    message = error.format_message()
+    if getattr(error, "possibilities", None):  # of options; typer names distant ones, too
+        whole = [name for name in error.possibilities if name.startswith(error.option_name)]
+        near = whole or difflib.get_close_matches(error.option_name, error.possibilities, cutoff=0.75)
+        message = error.message + (f", did you mean {' or '.join(near)}?" if near else ".")
+    asked = error.ctx.info_name if error.ctx is not None and error.ctx.parent is not None else None
+    if asked is None:
+        return f"{message} ('groundup --help' shows the commands.)"
+    return f"{message} ('groundup {asked} --help' shows what it takes.)"
 
 
 def _fail(message: str, status: int) -> None:

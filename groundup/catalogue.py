@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["ROOT", "Level", "Topic", "UnknownTopic", "get", "levels", "study_path", "topics"]
+__all__ = ["ROOT", "Level", "Topic", "UnknownTopic", "get", "levels", "shown", "study_path", "topics"]
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository: every path in the reports is relative to it."""
@@ -133,23 +134,43 @@ def get(name: str) -> Topic:
     wanted = name.strip().lower().replace("-", "_").replace(" ", "_").removesuffix(".py")
     if wanted in topics():
         return topics()[wanted]
-    near = difflib.get_close_matches(wanted, topics(), n=3, cutoff=0.5)
-    near += [other for other in topics() if wanted and wanted in other and other not in near]
+    near = _speaking_of(wanted) or difflib.get_close_matches(wanted, topics(), n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else "'groundup list' shows what there is."
     raise UnknownTopic(f"no topic is called {name!r}: {hint}")
 
 
+def _speaking_of(wanted: str) -> list[str]:
+    """Topics with all these words in their name, else in their title, else in their summary.
+
+    "clusters" finds "clustering": of a long word the last three letters may differ.
+    """
+    stems = [word[: max(4, len(word) - 3)] for word in re.findall(r"[a-z0-9]{3,}", wanted)]
+    for part in ("name", "title", "summary") if stems else ():
+        found = []
+        for topic in topics().values():
+            words = re.findall(r"[a-z0-9]+", getattr(topic, part).lower())
+            if all(any(word.startswith(stem) for word in words) for stem in stems):
+                found.append(topic.name)
+        if found:
+            return found[:3]
+    return []
+
+
 def study_path(name: str) -> list[Topic]:
-    """The topic's prerequisites and the topic itself, in an order in which each comes after its needs."""
-    ordered: dict[str, Topic] = {}
+    """The topic's prerequisites and the topic itself, in reading order, in which each comes after its needs."""
+    needed: set[str] = set()
+    waiting = [get(name).name]
+    while waiting:
+        topic = topics()[waiting.pop()]
+        needed.add(topic.name)
+        waiting += topic.needs
+    return [topic for topic in topics().values() if topic.name in needed]
 
-    def visit(topic: Topic) -> None:
-        for need in topic.needs:
-            visit(topics()[need])
-        ordered.setdefault(topic.name, topic)
 
-    visit(get(name))
-    return list(ordered.values())
+def shown(path: Path) -> str:
+    """A path as one types it here: relative where it lies below the current folder, else absolute."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def select(names: Iterable[str], *, level: int | None = None, everything: bool = False) -> list[Topic]:

@@ -78,6 +78,9 @@ def examine(*, as_json: bool) -> int:
         names = ", ".join(row["library"] for row in missing if row["extra"] == extra)
         print(f"\n{names} missing: {_command(extra)}")
     print("\nNothing is missing." if not missing else "")
+    from groundup.desk.progress import database
+
+    print(f"Your progress with the exercises of this clone is kept in {database()}")
     return 1 if needed else 0
 
 

@@ -10,18 +10,19 @@ import importlib.metadata
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from groundup import catalogue
 from groundup.catalogue import ROOT, Topic
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from shared.agreement import Agreement
     from shared.failure_mode import Outcome
@@ -56,29 +57,66 @@ def show_path(name: str, *, as_json: bool) -> None:
         return
     for number, topic in enumerate(steps, start=1):
         print(f"{number:>3}. {topic.name:<33} Level {topic.level} · {topic.summary}")
+    print(f"\nBegin with: groundup show {steps[0].name}")
 
 
 def show_topic(name: str) -> None:
-    """Print a topic's prose and code, cell by cell."""
+    """Print a topic's prose and code, cell by cell; where the output is no terminal, the code to the letter."""
     from rich.console import Console
-    from rich.markdown import Markdown
     from rich.syntax import Syntax
 
     topic = catalogue.get(name)
     console = Console()
-    os.environ.setdefault(
-        "LESS", "FRX"
-    )  # colors, as git asks of the pager; a setting of the user's own stays
-    with console.pager(styles=True) if sys.stdout.isatty() else _no_pager():
+    # Colors and letters beyond ASCII, as git asks of the pager; a setting of the user's own stays.
+    os.environ.setdefault("LESS", "FRX")
+    os.environ.setdefault("LESSCHARSET", "utf-8")
+    with console.pager(styles=True) if console.is_terminal else _no_pager():
         for kind, text in cells(topic.path):
-            console.print(
-                Markdown(text)
-                if kind == "markdown"
-                else Syntax(text, "python", theme="ansi_dark", word_wrap=True)
-            )
+            if kind == "markdown":
+                for block in _prose(text):
+                    console.print(block)
+            elif console.is_terminal:
+                console.print(Syntax(text, "python", theme="ansi_dark", word_wrap=True))
+            else:
+                print(text)
             console.print()
         console.print(f"How it breaks: {topic.failure_modes_path.relative_to(ROOT)}", style="bold")
         console.print(f"In the note:   {(topic.path.parent / 'RESEARCH_NOTE.md').relative_to(ROOT)}")
+
+
+def _prose(text: str) -> Iterator[RenderableType]:
+    """Markdown with its formulas in Unicode; those of their own are lines of their own."""
+    from itertools import groupby
+
+    from rich.markdown import Markdown, TableElement
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from groundup import formulas
+
+    class Table(TableElement):
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for table in super().__rich_console__(console, options):
+                for column in table.columns:  # type: ignore[union-attr]
+                    column.overflow = "fold"  # a long word goes on in the next line; by default it is cut
+                yield table
+
+    class Page(Markdown):
+        elements: ClassVar = {**Markdown.elements, "table_open": Table}
+
+    for own, parts in groupby(formulas.spans(text), key=lambda part: part[0] == "display"):
+        if own:
+            for _, formula in parts:
+                yield Padding(Text("\n".join(formulas.display(formula))), (1, 0, 1, 4))
+        else:
+            plain = (part if kind == "text" else _literally(formulas.inline(part)) for kind, part in parts)
+            if (page := "".join(plain)).strip():
+                yield Page(page)
+
+
+def _literally(text: str) -> str:
+    """Text in which Markdown sees no mark of its own."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
 
 
 def cells(path: Path) -> list[tuple[str, str]]:
@@ -130,6 +168,7 @@ def run(topics: Sequence[Topic], *, as_json: bool, save_figures: bool) -> int:
     else:
         agreeing = sum(row["agrees"] for row in rows)
         console.print(f"{agreeing} of {len(rows)} quantities agree with their reference.")
+        _tell_what_is_left_out(console)
     return 0 if in_order else 1
 
 
@@ -162,8 +201,15 @@ def _print_agreements(console: Console, topic: Topic, agreements: list[Agreement
     from shared.presentation import agreement_tables
 
     console.rule(f"[bold]{topic.title}[/bold] · {topic.name}", align="left")
-    for table in agreement_tables(agreements):
+    for table in agreement_tables(agreements, width=console.width):
         console.print(table, "")
+
+
+def _tell_what_is_left_out(console: Console) -> None:
+    from shared.presentation import WIDE
+
+    if console.width < WIDE:
+        console.print(f"(Both values themselves: in {WIDE} columns, or with --json.)", style="dim")
 
 
 # --- break -----------------------------------------------------------------------------------------------
@@ -194,6 +240,8 @@ def break_topics(
             if outcomes is None:
                 in_order = False
                 continue
+            if not as_json:
+                console.rule(f"[bold]{topic.title}[/bold] · {topic.name}", align="left")
             for outcome in outcomes:
                 rows.append(outcome_row(topic, outcome))
                 in_order &= outcome.breaks.holds and outcome.remedy.holds
@@ -203,14 +251,19 @@ def break_topics(
                     mode = outcome.failure_mode
                     saved = _save(f"{topic.name}_{mode.name}.png", mode.figure)
                     if not as_json:
-                        console.print(f"  figure saved: {saved}\n")
+                        console.print(f"  figure:  {saved}", soft_wrap=True)
+                if not as_json:
+                    console.print()
+            if not as_json:
+                note = topic.path.parent / "RESEARCH_NOTE.md"
+                console.print(f"In the note: {catalogue.shown(note)}\n", soft_wrap=True)
     except SchedulerUnavailable as error:
         raise CommandError(str(error), 1) from None
     if as_json:
         _print_json(rows)
     else:
-        held = sum(row["verdict"] == "holds" and row["remedied"] for row in rows)
-        console.print(f"{held} of {len(rows)} failure modes broke as predicted and were mended as predicted.")
+        for line in _verdict_lines(rows):
+            console.print(line, soft_wrap=True)
     return 0 if in_order else 1
 
 
@@ -226,6 +279,7 @@ def outcome_row(topic: Topic, outcome: Outcome) -> dict[str, Any]:
         "predicted": breaks.predicted,
         "measured": breaks.measured,
         "interval": list(breaks.interval),
+        "interval_kind": breaks.interval_kind,
         "relation": breaks.claim.relation,
         "tolerance": breaks.delta,
         "reason": breaks.claim.reason,
@@ -241,6 +295,7 @@ def outcome_row(topic: Topic, outcome: Outcome) -> dict[str, Any]:
             "predicted": remedy.predicted,
             "measured": remedy.measured,
             "interval": list(remedy.interval),
+            "interval_kind": remedy.interval_kind,
             "relation": remedy.claim.relation,
             "tolerance": remedy.delta,
             "reason": remedy.claim.reason,
@@ -254,12 +309,35 @@ def outcome_row(topic: Topic, outcome: Outcome) -> dict[str, Any]:
 
 
 def _print_outcome(console: Console, topic: Topic, outcome: Outcome) -> None:
-    from shared.presentation import outcome_lines
+    from shared.presentation import print_outcome
 
-    console.print(f"[bold]{outcome.failure_mode.title}[/bold] [dim]{topic.name}[/dim]")
-    for label, measurement in (("breaks", outcome.breaks), ("mended", outcome.remedy)):
-        for line in outcome_lines(label, measurement):
-            console.print(line)
+    print_outcome(console, outcome)
+    read_on = {
+        "read on": catalogue.shown(topic.failure_modes_path),
+        "ledger": f"{topic.name}/failure/{outcome.failure_mode.name}",
+    }
+    for label, place in read_on.items():
+        console.print(f"  {label + ':':<8} {place}", soft_wrap=True)
+
+
+def _verdict_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """How many failure modes hold, are refuted, are inconclusive, and what would decide the last ones."""
+    verdicts = {"holds": 0, "refuted": 0, "inconclusive": 0}
+    needed: dict[str, int] = {}
+    for row in rows:
+        both = (row["verdict"], row["remedy"]["verdict"])
+        verdicts[next(v for v in ("refuted", "inconclusive", "holds") if v in both)] += 1
+        for claim in (row, row["remedy"]):
+            if claim["verdict"] == "inconclusive":
+                needed[row["topic"]] = max(needed.get(row["topic"], 0), claim["seeds_needed"])
+    yield f"{verdicts['holds']} of {len(rows)} failure modes broke as predicted and were mended as predicted."
+    if verdicts["refuted"] or verdicts["inconclusive"]:
+        yield f"{verdicts['refuted']} refuted, {verdicts['inconclusive']} inconclusive."
+    for topic, seeds in needed.items():
+        if seeds <= 100_000:
+            yield f"To decide: groundup break {topic} --seeds {seeds}"
+        else:
+            yield f"{topic} is measured at the very edge of what is allowed: more seeds would hardly decide."
 
 
 # --- bench -----------------------------------------------------------------------------------------------
@@ -319,10 +397,8 @@ def _print_races(console: Console, topic: Topic, rows: list[dict[str, Any]]) -> 
     for name, group in groupby(rows, key=lambda row: row["benchmark"]):
         races = list(group)
         first = races[0]
-        table = Table(
-            title=f"{name}, against [bold]{first['reference']}[/bold] {first['reference_version']}",
-            title_justify="left", title_style="", box=None, header_style="bold",
-        )  # fmt: skip
+        console.print(f"{name}, against [bold]{first['reference']}[/bold] {first['reference_version']}")
+        table = Table(box=None, header_style="bold")
         for column in (first["unit"], "seconds", "theirs", "ratio"):
             table.add_column(column, justify="right")
         for row in races:
@@ -332,8 +408,18 @@ def _print_races(console: Console, topic: Topic, rows: list[dict[str, Any]]) -> 
         console.print(table)
         console.print(
             f"time grows as size^{first['exponent']:.2f} (theirs {first['exponent_reference']:.2f}), "
-            f"the derivation expects {first['expected_exponent']:g}\n"
+            f"the derivation expects {first['expected_exponent']:g}"
         )
+        console.print(_growth_remark(first["exponent"], first["expected_exponent"]))
+
+
+def _growth_remark(exponent: float, expected: float) -> str:
+    """What is certainly true where time does not grow as derived."""
+    if exponent < expected - 0.25:
+        return f"below {expected:g}: at these sizes part of the time grows more slowly, or not at all\n"
+    if exponent > expected + 0.25:
+        return f"above {expected:g}: over these sizes the time for the same amount of work grew\n"
+    return ""
 
 
 # --- ledger ----------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def site(
         typer.Option("--fresh", help="Build every page anew; notebooks that did not change are not run."),
     ] = False,
 ) -> None:
-    """Build the web site in site/_build/html, each topic's page with its outputs, and open it."""
+    """Build the web site in site/_build/html, and open it."""
     from groundup.catalogue import ROOT
     from groundup.errors import CommandError
 

@@ -108,8 +108,8 @@ def visit(topic: Topic, mode: str | None) -> Stop:
         modes = {entry.name: entry for entry in topic.load_failure_modes().FAILURE_MODES}
         chosen = modes[mode] if mode else next(iter(modes.values()))
         stop.outcome = measure(chosen)
-        stop.pictures["The topic on real data"] = _both_themes(module.example)
-        stop.pictures[chosen.title] = _both_themes(chosen.figure)
+        for draw in (module.example, chosen.figure):
+            stop.pictures[_caption(draw)] = _both_themes(draw)
     except ModuleNotFoundError as error:
         if not _is_reference(error):
             raise
@@ -196,6 +196,11 @@ def _walk(walk: Walk) -> None:
         walk.step("stopped: the port is closed", stopped)
 
 
+def _caption(draw: Callable[[], Any]) -> str:
+    """What a figure shows, as its function says."""
+    return (draw.__doc__ or draw.__name__).strip().splitlines()[0].replace("`", "")
+
+
 def _both_themes(draw: Callable[[], Any]) -> tuple[bytes, bytes]:
     """The same picture as PNG for a light and for a dark page."""
     from shared import figures
@@ -219,8 +224,9 @@ def _print_stop(console: Console, stop: Stop) -> None:
     assert stop.outcome is not None
     for label, claim in (("break", stop.outcome.breaks), ("fix  ", stop.outcome.remedy)):
         console.print(
-            f"    {label}  {claim.claim.quantity}: predicted {claim.claim.relation} "
-            f"{format_number(claim.predicted)}, measured {format_number(claim.measured)}: {claim.verdict}"
+            f"    {label}  {claim.claim.quantity}\n           predicted {claim.claim.relation} "
+            f"{format_number(claim.predicted)} ± {claim.delta:.2g}, measured {format_number(claim.measured)}: "
+            f"{claim.verdict}"
         )
     console.print()
 
@@ -237,6 +243,7 @@ h1 { margin-bottom: 0; } h2 { margin-top: 3rem; border-top: 1px solid var(--line
 h3 { margin-bottom: .3rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; width: 100%; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.claim { min-width: 16rem; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 img { max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; }
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
@@ -298,18 +305,20 @@ def _section(stop: Stop) -> str:
 <details><summary>All of them</summary><div class="scroll"><table><thead><tr><th>quantity</th><th>reference</th><th>data</th>
 <th>error</th><th>allowed</th><th></th></tr></thead><tbody>{rows}</tbody></table></div></details>
 <h3>Break it, fix it: {html.escape(stop.outcome.failure_mode.title)}</h3>
-<div class="scroll"><table><thead><tr><th></th><th>claim</th><th>predicted</th><th>measured</th><th>95 % interval</th><th></th></tr></thead>
+<div class="scroll"><table><thead><tr><th></th><th>claim</th><th>predicted</th><th>measured</th><th>interval</th><th></th></tr></thead>
 <tbody>{_claim_row("breaks", stop.outcome.breaks)}{_claim_row("mended", stop.outcome.remedy)}</tbody></table></div>
 {_picture(*pictures[1])}
 """
 
 
 def _claim_row(label: str, measurement: Any) -> str:
-    low, high = measurement.interval
-    interval = "exact" if measurement.claim.deterministic else f"[{low:.4g}, {high:.4g}]"
+    from shared.presentation import interval_text
+
+    interval = interval_text(measurement.interval, measurement.interval_kind)
     claim = measurement.claim
     return (
-        f"<tr><td>{label}</td><td>{html.escape(claim.statement)}<br><small>{html.escape(claim.quantity)}</small></td>"
+        f'<tr><td>{label}</td><td class="claim">{html.escape(claim.statement)}<br>'
+        f"<small>{html.escape(claim.quantity)}</small></td>"
         f'<td class="n">{claim.relation} {measurement.predicted:.4g} ± {measurement.delta:.2g}</td>'
         f'<td class="n">{measurement.measured:.4g}</td><td class="n">{interval}</td>'
         f"<td>{_mark(measurement.holds, 'holds', measurement.verdict)}</td></tr>"

@@ -38,7 +38,7 @@ def practice(
         bool, typer.Option("--fresh", help="Start over; what is there is kept as TOPIC.py.bak-N.")
     ] = False,
 ) -> None:
-    """Write practice/TOPIC.py: the topic with its bodies taken out, for you to fill in."""
+    """Write practice/TOPIC.py: the topic with its bodies taken out."""
     with _plain_errors():
         from groundup.desk import cutter, exercises, report
         from groundup.desk.checking import relative
@@ -84,10 +84,16 @@ def check(
     watch: Annotated[
         bool, typer.Option("--watch", help="Check again whenever you save, until it passes.")
     ] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that one test may take.")] = 20.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Seconds that one test may take; by default 5 more than 20 times what it takes on the real source.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check your practice/TOPIC.py with the project's own tests, function by function."""
+    """Check your practice/TOPIC.py with the topic's own tests."""
     with _plain_errors(verbose):
         from groundup.desk import exercises
 
@@ -101,12 +107,13 @@ def check(
 def solution(
     topic: Name,
     function: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One function only, such as KMeans.fit.")
+        str | None, typer.Option(metavar="NAME", help="One function, such as KMeans.fit.")
     ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every function: all answers at once.")] = False,
 ) -> None:
-    """Show the difference between your practice/TOPIC.py and the real one."""
+    """Show how your practice/TOPIC.py differs from the real one."""
     with _plain_errors():
-        from groundup.desk import exercises, report
+        from groundup.desk import cutter, exercises, report
         from groundup.desk.checking import relative
         from groundup.desk.runner import DeskError
         from groundup.desk.solution import differences
@@ -114,6 +121,10 @@ def solution(
         chosen = _topic(topic)
         path = exercises.practice_file(chosen)
         original = exercises.read_source(chosen)
+        if (function is None) != everything:
+            names = ", ".join(taught.name for taught in cutter.taught(original))
+            came = "both were given" if everything else "neither was given"
+            raise DeskError(f"--function NAME or --all is needed, and {came}; the functions are {names}.", 2)
         if not path.is_file():
             raise DeskError(
                 f"{relative(path)} does not exist: 'groundup practice {chosen.name}' writes it.", 2
@@ -139,10 +150,11 @@ def progress(as_json: Json = False) -> None:
             report.print_json([asdict(standing) for standing in standings.values()])
         else:
             report.print_progress(standings)
+            print(f"\nKept for this clone in {book.database()}")
 
 
 def next_command(as_json: Json = False) -> None:
-    """What to study next: what you began, then what your passed topics have opened."""
+    """What to study next: what you began, then what is open to you."""
     with _plain_errors():
         from groundup.desk import progress as book
         from groundup.desk import report
@@ -173,7 +185,7 @@ def _topic(name: str) -> Topic:
 
 
 def _check_once(
-    topic: Topic, path: Path, verbose: bool, everything: bool, timeout: float, as_json: bool
+    topic: Topic, path: Path, verbose: bool, everything: bool, timeout: float | None, as_json: bool
 ) -> int:
     """Check, print, remember; returns the exit status."""
     from groundup.desk import checking, report
@@ -190,8 +202,8 @@ def _check_once(
         book.remember(
             topic.name,
             answer_hash=found.answer_hash,
-            right=found.right,
-            total=len(found.functions),
+            right=[] if found.findings else [f.name for f in found.functions if f.status == "right"],
+            functions=[function.name for function in found.functions],
             passes=found.passes,
             next_function=found.next,
         )
@@ -200,7 +212,9 @@ def _check_once(
     return 0 if found.passes else 1
 
 
-def _watch(topic: Topic, path: Path, verbose: bool, everything: bool, timeout: float, as_json: bool) -> None:
+def _watch(
+    topic: Topic, path: Path, verbose: bool, everything: bool, timeout: float | None, as_json: bool
+) -> None:
     """Check now and after every save, until the answer passes or Ctrl-C."""
     import time
 

@@ -1,8 +1,10 @@
-"""What was practised and passed, in a small SQLite file in the user's data directory."""
+"""What was practiced and passed, in a small SQLite file in the user's data directory, for each clone by itself."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from groundup import catalogue
-from groundup.catalogue import Topic
-from groundup.desk.exercises import data_folder
+from groundup.catalogue import ROOT, Topic
+from groundup.desk.exercises import data_folder, practice_file
 from groundup.desk.runner import DeskError
 
-__all__ = ["Standing", "following", "remember", "standings"]
+__all__ = ["Standing", "database", "following", "remember", "standings"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS attempts (
@@ -25,7 +27,10 @@ CREATE TABLE IF NOT EXISTS attempts (
     functions_right INTEGER NOT NULL,
     functions_total INTEGER NOT NULL,
     passes INTEGER NOT NULL,
-    next TEXT                      -- the function to write or mend
+    next TEXT,                     -- the function to write or mend
+    clone TEXT,                    -- the repository's folder; NULL in attempts older than this column
+    functions TEXT,                -- what the topic asked for, and what of it was right: JSON lists of names,
+    right TEXT                     -- NULL in attempts older than these columns
 )
 """
 
@@ -56,30 +61,48 @@ def database() -> Path:
 
 
 def remember(
-    topic: str, *, answer_hash: str, right: int, total: int, passes: bool, next_function: str | None
+    topic: str,
+    *,
+    answer_hash: str,
+    right: Sequence[str],
+    functions: Sequence[str],
+    passes: bool,
+    next_function: str | None,
 ) -> None:
-    """Write down one attempt.
+    """Write down one attempt: the functions that the topic asks for now, and those of them that are right.
 
     Raises:
         DeskError: the file cannot be written, or is not a database.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    row = (topic, at, answer_hash, right, total, int(passes), next_function)
+    row = {
+        "topic": topic,
+        "at": at,
+        "answer_hash": answer_hash,
+        "functions_right": len(right),
+        "functions_total": len(functions),
+        "passes": int(passes),
+        "next": next_function,
+        "clone": str(ROOT),
+        "functions": json.dumps(list(functions)),
+        "right": json.dumps(list(right)),
+    }
+    columns = ", ".join(f'"{column}"' for column in row)
     try:
         database().parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(database(), timeout=10)) as connection, connection:
-            connection.execute(SCHEMA)
+            _prepare(connection)
             connection.execute(
-                "INSERT INTO attempts (topic, at, answer_hash, functions_right, functions_total, passes, next) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                row,
+                f"INSERT INTO attempts ({columns}) VALUES ({', '.join('?' * len(row))})", [*row.values()]
             )
     except (OSError, sqlite3.Error) as error:
         raise DeskError(f"progress could not be kept in {database()}: {error}") from None
 
 
 def standings() -> dict[str, Standing]:
-    """How far the learner is, for every topic in reading order.
+    """How far the learner is in this clone, for every topic in reading order.
+
+    An attempt from before clones were told apart counts where this clone has an answer to the topic.
 
     Raises:
         DeskError: the file cannot be read, or is not a database.
@@ -89,12 +112,15 @@ def standings() -> dict[str, Standing]:
         try:
             with closing(sqlite3.connect(database(), timeout=10)) as connection, connection:
                 connection.row_factory = sqlite3.Row
-                connection.execute(SCHEMA)
-                for row in connection.execute("SELECT * FROM attempts ORDER BY number"):
+                _prepare(connection)
+                here = "SELECT * FROM attempts WHERE clone IS NULL OR clone = ? ORDER BY number"
+                for row in connection.execute(here, [str(ROOT)]):
                     rows.setdefault(row["topic"], []).append(row)
         except (OSError, sqlite3.Error) as error:
             raise DeskError(f"progress could not be read from {database()}: {error}") from None
-    return {name: _standing(topic, rows.get(name, [])) for name, topic in catalogue.topics().items()}
+    return {
+        name: _standing(topic, _own(topic, rows.get(name, []))) for name, topic in catalogue.topics().items()
+    }
 
 
 def following(standing: dict[str, Standing] | None = None) -> list[Topic]:
@@ -111,10 +137,36 @@ def following(standing: dict[str, Standing] | None = None) -> list[Topic]:
     return [*first, *(topic for topic in open_topics if topic not in first)]
 
 
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the table, or give an older one the columns that it lacks."""
+    connection.execute(SCHEMA)
+    present = {row[1] for row in connection.execute("PRAGMA table_info(attempts)")}
+    for column in ("clone", "functions", "right"):
+        if column not in present:
+            connection.execute(f'ALTER TABLE attempts ADD COLUMN "{column}" TEXT')
+
+
+def _own(topic: Topic, rows: list[Any]) -> list[Any]:
+    """Without older attempts that may belong to another clone."""
+    keyed = [row for row in rows if row["clone"] is not None]
+    return rows if len(keyed) == len(rows) or practice_file(topic).is_file() else keyed
+
+
 def _standing(topic: Topic, rows: list[Any]) -> Standing:
-    passing = [row for row in rows if row["passes"]]
+    """What the attempts come to, counted by the functions that the topic asked for at the last check."""
     last = rows[-1] if rows else None
-    best = max(rows, key=lambda row: (row["passes"], row["functions_right"])) if rows else None
+    asked = _names(last, "functions") if last else None
+    total = last["functions_total"] if last else 0
+
+    def right(row: Any) -> int:
+        """How many of the functions asked for now an attempt had right."""
+        names = _names(row, "right")
+        if asked is None or names is None:  # an older attempt knows numbers alone
+            return min(row["functions_right"], total)
+        return len(asked & names)
+
+    passing = [row for row in rows if row["passes"] and right(row) >= total]
+    best = max(rows, key=right) if rows else None
     shown = passing[0] if passing else last
     return Standing(
         topic=topic.name,
@@ -123,8 +175,12 @@ def _standing(topic: Topic, rows: list[Any]) -> Standing:
         passed=bool(passing),
         passed_at=passing[0]["at"] if passing else None,
         answer_hash=shown["answer_hash"] if shown else None,
-        functions_right=best["functions_right"] if best else 0,
-        functions_total=best["functions_total"] if best else 0,
+        functions_right=right(best) if best else 0,
+        functions_total=total,
         last_at=last["at"] if last else None,
         next_function=last["next"] if last else None,
     )
+
+
+def _names(row: Any, column: str) -> set[str] | None:
+    return None if row[column] is None else set(json.loads(row[column]))

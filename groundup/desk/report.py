@@ -74,11 +74,12 @@ def print_check(report: Report, topic: Topic, *, verbose: bool = False, everythi
     """Print what one check found."""
     console = _console()
     console.print(f"[bold]{topic.title}[/bold]  {_plain(report.answer)}")
+    for finding in report.findings:
+        console.print(
+            f"[bold red]does not count:[/bold red] line {finding['line']}, {_plain(finding['message'])}"
+        )
     if report.problem is not None:
-        console.print(f"[bold red]does not count:[/bold red] {_plain(report.problem)}" if report.findings
-                      else f"[bold red]cannot be checked:[/bold red] {_plain(report.problem)}")  # fmt: skip
-        for finding in report.findings:
-            console.print(f"  line {finding['line']}, {_plain(finding['message'])}")
+        console.print(f"[bold red]cannot be checked:[/bold red] {_plain(report.problem)}")
         if verbose and report.failures:
             console.print(report.failures[0].get("traceback", ""), markup=False)
         return
@@ -90,14 +91,15 @@ def print_check(report: Report, topic: Topic, *, verbose: bool = False, everythi
             f"{report.tests['passed']} tests pass: agreement with the reference and the failure modes, too."
         )
         return
-    console.print(f"{report.right} of {total} functions are right.")
+    but = ", but none counts while such an import stands" if report.findings else ""
+    console.print(f"{report.right} of {total} functions are right{but}.")
     for failure in report.failures[: None if everything else 1]:
         _print_failure(console, failure, report, verbose)
     blank = next((f for f in report.functions if f.name == report.next and f.status == "blank"), None)
     if blank is not None:
         console.print(f"[bold]Next: write {_plain(blank.name)}[/bold], {_plain(report.answer)}:{blank.line}")
     elif report.failures:
-        hint = f" --function {report.next}" if report.next else ""
+        hint = f" --function {report.next}" if report.next else " --all"
         more = "" if verbose else "-v shows the traceback; "
         console.print(
             f"({more}groundup solution {topic.name}{hint} shows the difference to ours.)", style="dim"
@@ -148,9 +150,12 @@ def _print_failure(console: Console, failure: dict[str, Any], report: Report, ve
     if failure["outcome"] == "endless":
         inside = failure["inside"]
         where = f", in {inside[0]['function']}, line {inside[0]['line']}" if inside else ""
-        rows.append(("came", f"{failure['message']}{where}"))
+        whose = f"the test of {blamed} came to" if blamed else "the test came to"
+        rows.append(("came", f"{whose} {failure['message']}{where}" if failure["kind"] == "Endless"
+                     else f"{failure['message']}{where}"))  # fmt: skip
         if failure["kind"] == "Endless":
-            rows.append(("perhaps", "a loop that does not end; --timeout SECONDS gives it more time"))
+            rows.append(("perhaps", "a loop that does not end; --timeout SECONDS gives the test more time"))
+            rows.append(("then", f"groundup check {report.topic} --watch   (checks again whenever you save)"))
     else:
         rows.append(("called", failure.get("called", "")))
         rows += [("with", f"{name} = {value}") for name, value in failure.get("values", {}).items()]

@@ -20,9 +20,10 @@ from typing import Any
 from groundup.catalogue import ROOT, Topic
 from groundup.desk.substitute import PLAN_VARIABLE, environment
 
-__all__ = ["BOUND", "DeskError", "Outcome", "Session", "run_tests"]
+__all__ = ["BOUND", "WORK_BOUND", "DeskError", "Outcome", "Session", "run_tests"]
 
 BOUND = 20.0  # seconds for one test, unless told otherwise
+WORK_BOUND = 5.0  # seconds of processor time for one test, beyond what the real source needs
 IMPORT_BOUND = 60.0  # seconds for the imports before the first one
 TOTAL_BOUND = 900.0  # seconds for everything together
 GRACE = 10.0  # seconds after a bound until the parent steps in
@@ -77,6 +78,7 @@ def run_tests(
     slow: bool = True,
     bound: float = BOUND,
     bounds: dict[str, float] | None = None,
+    work: dict[str, float] | None = None,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
 ) -> Session:
     """Run the topic's own tests with `answer` in the place of the topic.
@@ -85,7 +87,7 @@ def run_tests(
         mode: see `groundup.desk.session`.
         order: tests by name, first ones first; `skip`: tests to leave out.
         stop: end at the first test that fails. slow: include validation and failure modes.
-        bound: seconds for one test; `bounds` for single ones.
+        bound: seconds for one test; `bounds` for single ones. work: seconds of processor time for single ones.
         on_event: called with everything that the process tells, as it comes.
 
     Raises:
@@ -109,6 +111,7 @@ def run_tests(
             "slow": slow,
             "bound": bound,
             "bounds": bounds or {},
+            "work": work or {},
             "slow_bound": max(60.0, 3 * bound, 6 * topic.seconds),
             "import_bound": IMPORT_BOUND,
             "hypothesis": "hypothesis" in topic.test_path.read_text(encoding="utf-8"),
@@ -126,7 +129,7 @@ def _watch(
     topic: Topic, answer: Path, folder: Path, session: Session, on_event: Callable[[dict[str, Any]], None]
 ) -> None:
     running: str | None = None
-    limit = IMPORT_BOUND
+    limit, work = IMPORT_BOUND, None
     began = silent_since = time.monotonic()
     with _process(topic, answer, folder) as process, open(folder / "events", encoding="utf-8") as events:
         rest = ""
@@ -138,7 +141,7 @@ def _watch(
                 event = json.loads(line)
                 silent_since = time.monotonic()
                 if event["event"] == "start":
-                    running, limit = event["test"], event["bound"]
+                    running, limit, work = event["test"], event["bound"], event["work"]
                 elif event["event"] in ("end", "collected", "blank"):
                     running, limit = None, IMPORT_BOUND
                 _take(session, event)
@@ -154,7 +157,8 @@ def _watch(
     if session.finished:
         return
     trace = (folder / "traces").read_text(encoding="utf-8", errors="replace")
-    stuck = "Timeout" in trace or not ended
+    worked = work is not None and process.returncode == -getattr(signal, "SIGPROF", 0)
+    stuck = "Timeout" in trace or not ended or worked
     if not stuck and running is None:
         if session.uncollected is None:
             raise DeskError(f"the tests of {topic.name} could not be started:\n{_last_lines(session.log)}")
@@ -162,7 +166,7 @@ def _watch(
     place = re.search(rf'File "{re.escape(str(answer))}", line (\d+) in (\S+)', trace)
     failure: dict[str, Any] = {
         "kind": "Endless" if stuck else "Crash",
-        "message": f"no answer within {limit:g} seconds" if stuck else "the process ended",
+        "message": f"no end within {work if worked else limit:.3g} seconds" if stuck else "the process ended",
         "traceback": trace or _last_lines(session.log),
         "inside": [{"line": int(place[1]), "function": place[2]}] if place else [],
     }

@@ -71,17 +71,28 @@ class Session:
         if self.mode != "check":
             setattr(builtins, "__desk_called__", self.recorder)  # noqa: B010
             pytest.raises = self.recorder.noting(pytest.raises)
+        if hasattr(
+            signal, "SIGPROF"
+        ):  # writes down where it was, in C code, too; then the signal ends the process
+            faulthandler.register(signal.SIGPROF, file=self.traces, chain=True)
         self._bound(plan["import_bound"])
 
     def tell(self, event: str, **details: Any) -> None:
         """Send one event to the parent."""
         self.events.write(json.dumps({"event": event, **details}) + "\n")
 
-    def _bound(self, seconds: float) -> None:
-        """End this process after that many seconds, writing down where it was: in C code, too."""
+    def _bound(self, seconds: float, work: float | None = None) -> None:
+        """End this process after that many seconds, or so much processor time, writing down where it was."""
         self.traces.seek(0)
         self.traces.truncate()
         faulthandler.dump_traceback_later(seconds, exit=True, file=self.traces)
+        if work is not None and hasattr(signal, "SIGPROF"):
+            signal.setitimer(signal.ITIMER_PROF, work)
+
+    def _unbound(self) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        if hasattr(signal, "SIGPROF"):
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
     # Collection.
 
@@ -112,13 +123,14 @@ class Session:
         name = identify(item)
         slow = is_slow(item)
         bound = self.plan["slow_bound"] if slow else self.plan["bounds"].get(name, self.plan["bound"])
+        work = None if slow else self.plan["work"].get(name)
         self.comparison = None
-        self.tell("start", test=name, bound=bound)
-        self._bound(bound)
+        self.tell("start", test=name, bound=bound, work=work)
+        self._bound(bound, work)
         started = time.perf_counter()
         self.recorder.begin(item)
         yield
-        faulthandler.cancel_dump_traceback_later()
+        self._unbound()
         seconds = time.perf_counter() - started
         calls, earlier, filled = self.recorder.end(item)
         if self.recorder.blank is None:

@@ -1,14 +1,24 @@
 """The command line as a user meets it: right answers, one clear line on a mistake, the promised exit status."""
 
 import json
+import os
+import pty
+import re
 import resource
+import select
+import shutil
+import signal
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
 
+from groundup import catalogue
+from groundup.__main__ import SECTIONS
 from groundup.catalogue import ROOT
+from groundup.reports import cells
 from shared.agreement import Comparison
 from shared.failure_mode import Claim, FailureMode
 
@@ -61,6 +71,84 @@ def test_path_as_json():
     assert names[-1] == "model_serving" and "automatic_differentiation" in names
 
 
+def test_path_ends_with_what_to_type_next():
+    assert (
+        groundup("path", "model_serving")
+        .stdout.splitlines()[-1]
+        .endswith("groundup show automatic_differentiation")
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_the_help_stands_on_stdout_with_whole_summaries(arguments):
+    result = groundup(*arguments)
+    assert result.returncode == 0 and result.stderr == ""
+    assert "..." not in result.stdout.partition("Read:")[2]
+
+
+@pytest.mark.parametrize("command", [name for names in SECTIONS.values() for name in names])
+def test_a_summary_fits_into_one_line(command):
+    (line,) = [line for line in groundup().stdout.splitlines() if line.startswith(f"  {command} ")]
+    assert line.endswith(".") and len(line) <= 80
+
+
+def test_show_holds_every_line_of_code():
+    shown = groundup("show", "k_means").stdout.splitlines()
+    code = [
+        line
+        for kind, text in cells(ROOT / "level2_classical" / "k_means.py")
+        if kind == "code"
+        for line in text.splitlines()
+    ]
+    assert len(code) > 400 and not set(code) - set(shown)
+
+
+def test_show_sets_formulas_in_unicode():
+    text = groundup("show", "k_means").stdout
+    assert "labels. We minimize the inertia" in text
+    assert "\n    J(z,μ) = ∑ᵢ₌₁ⁿ wᵢ ‖xᵢ-μ_{zᵢ}‖²." in text
+
+
+@pytest.mark.parametrize("name", catalogue.topics())
+def test_show_cuts_no_table(name):
+    assert "…\n" not in re.sub(r" +\n", "\n", groundup("show", name).stdout)
+
+
+@pytest.mark.skipif(shutil.which("less") is None, reason="less is not installed")
+def test_the_pager_shows_colors_and_no_codes():
+    text = in_terminal("show", "k_means", PAGER="less")
+    assert "k-means clustering" in text and "\x1b[" in text and "ESC[" not in text
+
+
+def in_terminal(*arguments, columns=80, rows=24, **variables):
+    """What a command writes to a terminal of that size; a pager is left with q."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("LESS", "PAGER", "COLUMNS")
+    }
+    child, terminal = pty.fork()
+    if child == 0:
+        command = [sys.executable, "-m", "groundup", *arguments]
+        os.execve(sys.executable, command, {**environment, "TERM": "xterm-256color", **variables})
+    termios.tcsetwinsize(terminal, (rows, columns))
+    written = b""
+    for _ in range(60):
+        ready, _, _ = select.select([terminal], [], [], 1.0)
+        try:
+            if not ready:
+                if written.rstrip().endswith((b":", b"\x1b[K")):
+                    os.write(terminal, b"q")
+                continue
+            if not (part := os.read(terminal, 65536)):
+                break
+            written += part
+        except OSError:  # the other side is closed
+            break
+    else:
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return written.decode()
+
+
 def test_show_prints_prose_and_code():
     text = groundup("show", "k_means").stdout
     assert "k-means clustering" in text and "def nearest_center" in text and "RESEARCH_NOTE.md" in text
@@ -92,6 +180,35 @@ def test_one_seed_is_inconclusive_and_says_how_many_it_needs(folder):
     assert result.returncode == 1 and "inconclusive (try about" in result.stdout
 
 
+def test_break_says_where_to_read_on():
+    text = groundup("break", "k_means", "--no-figures", cwd=ROOT).stdout
+    assert "k_means/failure/unlucky_start" in text and "level2_classical/failure_modes/k_means.py" in text
+    assert "level2_classical/RESEARCH_NOTE.md" in text
+
+
+def verdicts(capsys, *modes):
+    from groundup import reports
+
+    reports.break_topics([Stub(modes=modes)], seeds=None, scheduler=None, as_json=False, save_figures=False)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_verdicts_are_counted_apart(capsys):
+    lines = verdicts(capsys, mode("a", 7.0), mode("b", 8.0), mode("c", 7.0995))
+    assert "1 of 3 failure modes broke as predicted and were mended as predicted." in lines
+    assert "1 refuted, 1 inconclusive." in lines
+
+
+def test_an_inconclusive_mode_names_the_command_that_decides(capsys):
+    assert re.fullmatch(
+        r"To decide: groundup break stub --seeds \d+", verdicts(capsys, mode("c", 7.0995))[-1]
+    )
+
+
+def test_doctor_names_the_place_of_progress():
+    assert "progress.sqlite3" in groundup("doctor").stdout.splitlines()[-1]
+
+
 def test_doctor():
     result = groundup("doctor", "--json")
     rows = {row["library"]: row for row in json.loads(result.stdout)}
@@ -106,12 +223,29 @@ def test_bench_as_json(folder):
 
 
 @pytest.mark.parametrize(
+    ("exponent", "remark"),
+    [
+        (0.6, "below 1: at these sizes part of the time grows more slowly"),
+        (1.1, ""),
+        (1.4, "above 1: over these sizes"),
+    ],
+)
+def test_an_unexpected_exponent_gets_a_sentence(exponent, remark):
+    from groundup.reports import _growth_remark
+
+    assert _growth_remark(exponent, 1.0).startswith(remark) and bool(_growth_remark(exponent, 1.0)) == bool(
+        remark
+    )
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
+        (["break", "k_means", "--seed", "3"], 2, "No such option: --seed, did you mean --seeds?"),
+        (["run", "k_means", "--fast"], 2, "No such option: --fast ('groundup run --help'"),
         (["run", "kmeans"], 2, "no topic is called 'kmeans': did you mean k_means?"),
         (["show", "nothing-like-it"], 2, "'groundup list' shows what there is"),
         (["run"], 2, "name a topic, or --level N, or --all"),
-        (["run", "k_means", "--fast"], 2, "No such option"),
         (["run", "--level", "9"], 2, "--level"),
         (["break", "k_means", "--seeds", "0"], 2, "--seeds"),
         (["break", "k_means", "--seeds", "many"], 2, "--seeds"),
@@ -141,6 +275,8 @@ class Stub:
 
     def __init__(self, validate=None, modes=()):
         self.validate, self.FAILURE_MODES = validate, modes
+
+    path = failure_modes_path = ROOT / "stub.py"
 
     def load(self):
         return self
@@ -176,15 +312,23 @@ def _seven(rng):
     return 7.0 + 1e-3 * rng.standard_normal()
 
 
+def mode(name, predicted):
+    """It is seven, within 0.1; a prediction of 7.0995 is inconclusive at 20 seeds."""
+    claim = Claim("It is seven.", "q", _seven, lambda: predicted, "≈", 0.1, "r")
+    return FailureMode(name, name, claim, claim, print)
+
+
 @pytest.mark.parametrize(("predicted", "status"), [(7.0, 0), (8.0, 1)])
 def test_a_refuted_claim_ends_in_status_one(capsys, predicted, status):
     from groundup import reports
 
-    claim = Claim("It is seven.", "q", _seven, lambda: predicted, "≈", 0.1, "r")
-    mode = FailureMode("seven", "Seven", claim, claim, print)
     assert (
         reports.break_topics(
-            [Stub(modes=(mode,))], seeds=None, scheduler=None, as_json=True, save_figures=False
+            [Stub(modes=(mode("seven", predicted),))],
+            seeds=None,
+            scheduler=None,
+            as_json=True,
+            save_figures=False,
         )
         == status
     )
