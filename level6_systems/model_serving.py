@@ -819,7 +819,7 @@ def benchmarks() -> list[Benchmark]:
 
 # %%
 def example() -> Any:
-    """Waiting time over load in theory and simulation, and request by request in the live service."""
+    """Waiting time over load, and each request of the live service: above the line by what handing it over costs."""
     from shared.datasets import load_digits
     from shared.figures import COLORS, subplots
 

@@ -117,7 +117,9 @@ def _listen(config: ServiceConfig) -> tuple[socket.socket, str]:
     return listener, f"http://{host}:{listener.getsockname()[1]}"
 
 
-def _server(app: Any, config: ServiceConfig, started: Callable[[], None]) -> Any:
+def _server(
+    app: Any, config: ServiceConfig, started: Callable[[], None], draining: Callable[[], None] | None = None
+) -> Any:
     """A uvicorn server that drains on SIGTERM and SIGINT, and then exits with status 0."""
     import uvicorn
 
@@ -138,6 +140,8 @@ def _server(app: Any, config: ServiceConfig, started: Callable[[], None]) -> Any
             """/ready says 503 and new predictions are refused, while accepted ones are being answered."""
             app.state.batcher.draining = True
             if self.draining is None:
+                if draining is not None:
+                    draining()
                 self.draining = asyncio.ensure_future(self.finish_drain())
 
         async def finish_drain(self) -> None:
@@ -170,16 +174,28 @@ def serve(
 
     Args:
         predictor, config: see `create_app`.
-        announce: called once with the address when the service answers; by default it is printed.
+        announce: called once with the address when the service answers; by default the address, the start of the
+            draining and the end are printed.
 
     Raises:
         OSError: the address cannot be bound.
     """
     app = create_app(predictor, config)
     listener, url = _listen(config)
-    announce = announce or (lambda address: print(f"serving at {address}", flush=True))
+    if announce is not None:
+        with listener:
+            _server(app, config, lambda: announce(url)).run(sockets=[listener])
+        return
     with listener:
-        _server(app, config, lambda: announce(url)).run(sockets=[listener])
+        _server(
+            app,
+            config,
+            lambda: print(
+                f"serving at {url} (POST /predict, GET /docs); Ctrl-C drains and stops", flush=True
+            ),
+            lambda: print("draining: accepted requests are answered, new ones refused", flush=True),
+        ).run(sockets=[listener])
+    print("stopped.", flush=True)
 
 
 @dataclasses.dataclass(frozen=True)
