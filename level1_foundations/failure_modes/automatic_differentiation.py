@@ -434,7 +434,7 @@ FAILURE_MODES = (
             ),
             parameters={"depth": 144, "size": 32768},
             deterministic=True,
-            resolution=0.25,  # objects of the interpreter: some 16 KiB, beside arrays of 64 KiB
+            resolution=0.25,  # objects of the interpreter: tens of KiB, beside arrays of 256
         ),
         remedy=Claim(
             statement="With a checkpoint at every 12th operation it needs 24.",
@@ -446,7 +446,7 @@ FAILURE_MODES = (
             reason="the same temporary arrays",
             parameters={"depth": 144, "size": 32768},
             deterministic=True,
-            resolution=0.25,  # objects of the interpreter: some 16 KiB, beside arrays of 64 KiB
+            resolution=0.25,  # objects of the interpreter: tens of KiB, beside arrays of 256
         ),
         figure=draw_memory,
     ),
