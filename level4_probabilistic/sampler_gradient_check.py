@@ -64,7 +64,7 @@ SAFETY = 10.0
 """By how much a mismatch must exceed the estimated error of the differences."""
 RELATIVE = 1e-3
 """Relative error that a gradient is allowed."""
-SEED = 20_140_601
+SEED = 0
 MOST_COORDINATES = 100
 """With more coordinates than this the message does not go through them one by one."""
 
