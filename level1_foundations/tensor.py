@@ -213,6 +213,14 @@ def add_at(whole, key, part):  # practice: keep
 
 
 # %%
+# what `array ∘ tensor` asks the tensor on its right
+REFLECTED = {
+    "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__", "power": "__rpow__",
+    "matmul": "__rmatmul__", "less": "__gt__", "less_equal": "__ge__", "greater": "__lt__", "greater_equal": "__le__",
+    "equal": "__eq__", "not_equal": "__ne__",
+}  # fmt: skip
+
+
 class Tensor:
     """A NumPy array that remembers the operation it came from. Follows `torch.Tensor`.
 
@@ -234,7 +242,6 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "array", "grad", "grad_fn", "requires_grad", "version")
-    __array_ufunc__ = None  # `array * tensor` asks the tensor
 
     def __init__(self, data, requires_grad=False):  # practice: keep
         self.array = data if type(data) is np.ndarray else as_array(data)
@@ -300,6 +307,17 @@ class Tensor:
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
         return self.array
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):  # practice: keep
+        """`array * tensor` asks the tensor. Other functions of NumPy's would lose the graph, and are refused."""
+        name = ufunc.__name__
+        if method == "__call__" and name in REFLECTED and not isinstance(inputs[0], Tensor):
+            if options:
+                raise TypeError(f"numpy.{name} cannot write a Tensor into an array: give the result a name.")
+            return getattr(inputs[1], REFLECTED[name])(inputs[0])
+        own = f"x.{name}({'' if ufunc.nin == 1 else 'other'})"
+        instead = own if hasattr(Tensor, name) else f"numpy.{name} of x.detach().numpy(), without a gradient"
+        raise TypeError(f"numpy.{name} does not record the graph of a Tensor x: write {instead}.")
 
     def __array__(self, dtype=None, copy=None):  # practice: keep
         return np.array(self.numpy(), dtype=dtype, copy=copy)

@@ -1295,3 +1295,19 @@ def test_agrees_with_the_reference(agreements):
 def test_breaks_and_mends(verdicts, name):
     assert verdicts[name].breaks.verdict == "holds", verdicts[name].breaks
     assert verdicts[name].remedy.verdict == "holds", verdicts[name].remedy
+
+
+def test_a_function_of_numpy_is_refused_with_the_one_to_write():
+    x = ad.tensor(np.ones(3), requires_grad=True)
+    with pytest.raises(TypeError, match=r"write x\.exp\(\)"):
+        np.exp(x)
+    with pytest.raises(TypeError, match=r"write x\.maximum\(other\)"):
+        np.maximum(np.zeros(3), x)
+    with pytest.raises(TypeError, match="without a gradient"):
+        np.cosh(x)
+
+
+def test_an_array_does_not_take_a_tensor_in_place():
+    array = np.ones(3)
+    with pytest.raises(TypeError, match="numpy.add cannot write a Tensor into an array"):
+        array += ad.tensor(np.ones(3))
