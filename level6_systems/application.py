@@ -243,7 +243,10 @@ def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceCon
     # repeats the offending value, which for NaN or 1e999 is not JSON and ends in a 500.
     async def predict(request: Request) -> Response:
         rows, single = parse_instances(
-            parse_json(await read_body(request, config)), predictor.n_features, config.maximum_batch
+            parse_json(await read_body(request, config)),
+            predictor.n_features,
+            config.maximum_batch,
+            getattr(predictor, "input_range", None),
         )
         logits = await _answer(batcher.submit(rows), request, config, batcher)
         infinite = ~np.isfinite(logits).all(axis=1)

@@ -603,6 +603,7 @@ def export_onnx(
     shift: Any = None,
     scale: Any = None,
     classes: Any = None,
+    input_range: tuple[Any, Any] | None = None,
     dtype: Any = None,
 ) -> onnx.ModelProto:
     """Write a Level-3 module as an ONNX model whose leading axis, the number of rows, is free.
@@ -614,6 +615,8 @@ def export_onnx(
         shift, scale: preprocessing that becomes part of the graph: the network sees (x − shift) / scale.
             Numbers, or arrays that broadcast against a row.
         classes: labels of the output's columns, stored in the file for whoever serves it.
+        input_range: least and greatest value of the inputs in training, numbers or one for each entry of a row,
+            stored in the file for the service, which refuses what lies outside. None accepts every finite number.
         dtype: floating type of the graph, float32 or float64; by default that of the module's parameters.
 
     Returns:
@@ -621,7 +624,7 @@ def export_onnx(
 
     Raises:
         UnsupportedOperation: the module does something that cannot be written; the message names it.
-        ValueError: a bad shape, a zero scale, classes that do not match the output.
+        ValueError: a bad shape, a zero scale, classes that do not match the output, a range that is not one.
         TypeError: classes that JSON cannot hold.
 
     Cost: two runs of the module on a few rows, and one copy of the weights.
@@ -660,8 +663,13 @@ def export_onnx(
         ir_version=IR_VERSION,
         producer_name="ground-up",
     )
+    notes = {}
     if classes is not None:
-        helper.set_model_props(model, {"classes": _labels(classes, output_shape)})
+        notes["classes"] = _labels(classes, output_shape)
+    if input_range is not None:
+        notes["input_range"] = _range(input_range, shape)
+    if notes:
+        helper.set_model_props(model, notes)
     onnx.checker.check_model(model, full_check=True)
     if path is not None:
         Path(path).write_bytes(model.SerializeToString())
@@ -681,6 +689,19 @@ def _labels(classes: Any, output_shape: list) -> str:
     if len(output_shape) != 2 or len(labels) != max(columns, 2):
         raise ValueError(f"classes must name the {columns} columns of the output, got {len(labels)} labels.")
     return json.dumps(labels)
+
+
+def _range(input_range: Any, shape: tuple[int, ...]) -> str:
+    try:
+        low, high = (np.broadcast_to(np.asarray(bound, float), shape).ravel() for bound in input_range)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"input_range must be a least and a greatest value, numbers or arrays of shape {shape}, "
+            f"got {input_range!r}."
+        ) from None
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
+        raise ValueError(f"input_range must be finite, the least value first, got {input_range!r}.")
+    return json.dumps([low.tolist(), high.tolist()])
 
 
 Recording = tuple[Tensor, list[Operation], Tensor]

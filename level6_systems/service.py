@@ -60,6 +60,7 @@ class OnnxPredictor:
         n_features: length of one input row.
         classes: the label of each output column: the labels stored in the file by `export_onnx`, else
             0, 1, 2, ...
+        input_range: least and greatest value of each feature in training, (d,) each, if the file tells; else None.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -91,8 +92,10 @@ class OnnxPredictor:
         self.input_name = inputs[0].name
         self.n_features: int = inputs[0].shape[1]
         logits = self(np.zeros((1, self.n_features)))  # this first run also warms the session up
-        stored = self.session.get_modelmeta().custom_metadata_map.get("classes")
-        self.classes: list = json.loads(stored) if stored else list(range(logits.shape[1]))
+        notes = self.session.get_modelmeta().custom_metadata_map
+        self.classes: list = json.loads(notes.get("classes", "null")) or list(range(logits.shape[1]))
+        stored = json.loads(notes.get("input_range", "null"))
+        self.input_range = None if stored is None else (np.array(stored[0]), np.array(stored[1]))
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Logits (n, k) of the rows (n, d)."""

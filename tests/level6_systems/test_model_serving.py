@@ -151,6 +151,15 @@ def test_parse_instances_says_what_came_and_what_is_needed(payload, message):
     assert caught.value.status == 422
 
 
+@pytest.mark.parametrize("input_range", [(0, 16), ([0, 0], [16, 16]), (np.zeros(2), 16)])
+def test_parse_instances_refuses_what_lies_outside_of_the_range(input_range):
+    rows, _ = model_serving.parse_instances({"instance": [0, 16]}, 2, 4, input_range)
+    np.testing.assert_array_equal(rows, [[0, 16]], "both ends are inside")
+    with pytest.raises(InvalidInput, match=r"instances\[1\]\[0\] is 255, outside of 0 to 16") as caught:
+        model_serving.parse_instances({"instances": [[1, 2], [255, 2]]}, 2, 4, input_range)
+    assert caught.value.status == 422
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: (
@@ -691,6 +700,9 @@ def test_preprocessing_in_the_graph_is_that_of_training():
         ({"shift": np.ones((5, 4))}, "shift must .* got shape"),
         ({"shift": np.nan}, "shift must be finite"),
         ({"classes": ["a", "b"]}, "classes must name the 3 columns"),
+        ({"input_range": 16}, "input_range must be a least and a greatest value"),
+        ({"input_range": (np.zeros(3), 16)}, r"input_range must .* arrays of shape \(4,\)"),
+        ({"input_range": (16, 0)}, "input_range must be finite, the least value first"),
         ({"dtype": np.int32}, "dtype must be float32 or float64"),
         ({"input_shape": 0}, "input_shape must be one or more positive"),
     ],
@@ -698,6 +710,24 @@ def test_preprocessing_in_the_graph_is_that_of_training():
 def test_bad_options_of_the_export_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         export_onnx(MLP([4, 3], rng=0), **{"input_shape": 4, **options})
+
+
+def test_the_range_of_the_training_data_travels_in_the_file():
+    network = MLP([4, 3], rng=0)
+    model = export_onnx(network, 4, classes=["a", "b", "c"], input_range=(0, [1, 2, 3, 4]))
+    predictor = OnnxPredictor(model.SerializeToString())
+    np.testing.assert_array_equal(predictor.input_range, [[0, 0, 0, 0], [1, 2, 3, 4]])
+    assert predictor.classes == ["a", "b", "c"]
+    assert OnnxPredictor(export_onnx(network, 4).SerializeToString()).input_range is None
+
+
+def test_the_service_refuses_what_the_model_never_saw(network):
+    model = export_onnx(network, 5, input_range=(-1, 1))
+    with service_in_thread(OnnxPredictor(model.SerializeToString()), ServiceConfig(**QUICK)) as service:
+        answer = client.fetch(f"{service.url}/predict", {"instance": [0, 0, 255, 0, 0]})
+        assert client.fetch(f"{service.url}/predict", {"instance": [0, 0, 1, 0, -1]}).status == 200
+    assert answer.status == 422
+    assert answer.json()["error"] == "instance[2] is 255, outside of -1 to 1, the range in training."
 
 
 def test_a_predictor_refuses_models_of_another_shape(tmp_path):
