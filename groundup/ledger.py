@@ -244,6 +244,12 @@ def render(topic: str, book: list[dict[str, Any]], note: Path) -> str:
         return ""
     lines: list[str] = []
     up = _to_root(note)
+    if any(entry["kind"] == "failure_mode" for entry in mine):
+        lines += [
+            "The interval is at 95 %; the verdict asks whether a wider one, corrected for the number of claims, lies within the "
+            f"prediction ± δ ([how to judge a claim]({up}research_notes/README.md#how-to-judge-a-claim)).",
+            "",
+        ]
     for entry in (entry for entry in mine if entry["kind"] == "failure_mode"):
         remedy = entry["remedy"]
         lines += [

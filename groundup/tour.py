@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import html
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -85,6 +86,8 @@ def tour(output: str, *, open_report: bool = False) -> int:
     report = write_report(Path(output), stops, walk, seconds)
     in_order = all(stop.in_order for stop in stops) and walk.in_order
     console.print(f"\n{seconds:.0f} seconds. The report, with pictures: [bold]{report}[/bold]")
+    if shutil.which("groundup") is None:
+        console.print(f"To have the command at hand: source {_activation()}")
     console.print("Next: groundup list, groundup show k_means, groundup break linear_regression.")
     if not in_order:
         console.print("[red]Not everything was in order; see above.[/red]")
@@ -93,6 +96,12 @@ def tour(output: str, *, open_report: bool = False) -> int:
 
         webbrowser.open(report.resolve().as_uri())
     return 0 if in_order else 1
+
+
+def _activation() -> str:
+    """The script that puts this environment's commands on the path, as one types it here."""
+    folder = "Scripts" if sys.platform == "win32" else "bin"
+    return catalogue.shown(Path(sys.prefix) / folder / "activate")
 
 
 def visit(topic: Topic, mode: str | None) -> Stop:
@@ -243,7 +252,10 @@ h1 { margin-bottom: 0; } h2 { margin-top: 3rem; border-top: 1px solid var(--line
 h3 { margin-bottom: .3rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; width: 100%; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.claim { min-width: 16rem; }
+@media (max-width: 40rem) { /* on a phone a row of claims is a block, each number with its name */
+  .claims thead { display: none; } .claims tr, .claims td { display: block; border: 0; padding: .1rem 0; }
+  .claims tr { border-bottom: 1px solid var(--line); padding: .5rem 0; }
+  .claims td.n { text-align: left; white-space: normal; } .claims td[data-name]::before { content: attr(data-name) ": "; opacity: .7; } }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 img { max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; }
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
@@ -269,7 +281,9 @@ def write_report(folder: Path, stops: list[Stop], walk: Walk, seconds: float) ->
 <title>Ground Up: the tour</title><style>{STYLE}</style></head><body>
 <h1>Ground Up: the tour</h1>
 <p>Six levels, one topic each, in {seconds:.0f} seconds on this machine. Every number on this page was measured
-just now; every prediction comes from a formula that the topic derives.</p>
+just now; every prediction comes from a formula that the topic derives. A claim holds if the whole of an interval, wider than
+the 95 % shown because many claims are judged, lies within the prediction ± its stated error; how to judge one is said in
+research_notes/README.md.</p>
 <nav>{links} <a href="#tower">the whole tower</a></nav>
 {"".join(_section(stop) for stop in stops)}
 <h2 id="tower">The whole tower</h2>
@@ -305,7 +319,7 @@ def _section(stop: Stop) -> str:
 <details><summary>All of them</summary><div class="scroll"><table><thead><tr><th>quantity</th><th>reference</th><th>data</th>
 <th>error</th><th>allowed</th><th></th></tr></thead><tbody>{rows}</tbody></table></div></details>
 <h3>Break it, fix it: {html.escape(stop.outcome.failure_mode.title)}</h3>
-<div class="scroll"><table><thead><tr><th></th><th>claim</th><th>predicted</th><th>measured</th><th>interval</th><th></th></tr></thead>
+<div class="scroll"><table class="claims"><thead><tr><th></th><th>claim</th><th>predicted</th><th>measured</th><th>interval</th><th></th></tr></thead>
 <tbody>{_claim_row("breaks", stop.outcome.breaks)}{_claim_row("mended", stop.outcome.remedy)}</tbody></table></div>
 {_picture(*pictures[1])}
 """
@@ -317,10 +331,10 @@ def _claim_row(label: str, measurement: Any) -> str:
     interval = interval_text(measurement.interval, measurement.interval_kind)
     claim = measurement.claim
     return (
-        f'<tr><td>{label}</td><td class="claim">{html.escape(claim.statement)}<br>'
+        f"<tr><td>{label}</td><td>{html.escape(claim.statement)}<br>"
         f"<small>{html.escape(claim.quantity)}</small></td>"
-        f'<td class="n">{claim.relation} {measurement.predicted:.4g} ± {measurement.delta:.2g}</td>'
-        f'<td class="n">{measurement.measured:.4g}</td><td class="n">{interval}</td>'
+        f'<td class="n" data-name="predicted">{claim.relation} {measurement.predicted:.4g} ± {measurement.delta:.2g}</td>'
+        f'<td class="n" data-name="measured">{measurement.measured:.4g}</td><td class="n" data-name="interval">{interval}</td>'
         f"<td>{_mark(measurement.holds, 'holds', measurement.verdict)}</td></tr>"
     )
 

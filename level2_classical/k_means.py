@@ -118,7 +118,7 @@ def chunk_length(k: int, d: int) -> int:  # practice: keep
 
 # %%
 def points_as_columns(X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "e n"]:
-    """The columns (x_i, 1), (d + 1, n), in memory row by row, and in the precision of X (`X.dtype`)."""
+    """The columns (x_i, 1), (d + 1, n), in the precision of X (`X.dtype`)."""
     columns = np.ones((X.shape[1] + 1, len(X)), X.dtype)
     columns[:-1] = X.T
     return columns
@@ -180,7 +180,7 @@ def workspace(X: np.ndarray, k: int) -> Workspace:  # practice: keep
     n, d = X.shape
     m = n if k <= ONE_HOT_LIMIT else 0
     return Workspace(
-        points_as_columns(X[:m]),
+        np.ascontiguousarray(points_as_columns(X[:m])),  # each coordinate of all points in one stretch
         np.empty((k, min(m, chunk_length(k, d))), X.dtype),
         np.zeros((k, m), bool),
         np.full(n, k, np.int32),
@@ -474,7 +474,7 @@ class KMeans(ClusterMixin, TransformerMixin, Estimator):
         n_init: how many starts; the lowest inertia stays. "auto" is 1 for k-means++ and given centers, 10 for random ones.
         max_iter: most iterations of one run.
         tol: stop when the centers' squared move falls to tol times the mean variance of the features.
-        random_state: None, int, or numpy Generator.
+        random_state: None (other starts, and perhaps other clusters, at every fit), int, or numpy Generator.
         algorithm: "lloyd", or "elkan", which gives the same answer with fewer distances and O(nk) more memory.
 
     Attributes after fit:
@@ -949,7 +949,8 @@ def benchmarks() -> list[Benchmark]:
 #
 # **Use it** for compressing data into $k$ prototypes (vector quantization), as a start for mixtures, or when round
 # groups of similar size are plausible. Scale the features first. Choose $k$ by the purpose, or by where the silhouette
-# peaks. **Do not use it** when clusters are long, very unequal or nested, when distances mean nothing, or when you need
+# peaks. One start (the default, with k-means++) is a local minimum: raise `n_init` where clusters touch, and set `random_state`
+# if every fit must give the same answer. **Do not use it** when clusters are long, very unequal or nested, when distances mean nothing, or when you need
 # probabilities. **How it breaks**: `groundup break k_means`, and `failure_modes/k_means.py`.
 #
 # The picture: Fisher's irises in two of their four measurements with the path of each center, and the inertia that

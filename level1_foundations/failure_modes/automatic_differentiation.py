@@ -143,7 +143,7 @@ def draw_differences():
         ylabel="relative error of the derivative",
         title="The derivative of 1/x by differences",
     )
-    axis.legend()
+    axis.legend(loc="upper center")
     return figure
 
 

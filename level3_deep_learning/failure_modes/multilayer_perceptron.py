@@ -42,7 +42,7 @@ from shared.special import ndtr
 #
 # $$\#\text{different units after training} = \#\text{different units before} = 1 \text{ for zero weights.}$$
 #
-# A layer of any width is then worth one unit. (With ReLU or tanh it is worse: $A = 0$ and $W = 0$ make both
+# A layer of any width then computes what one unit can (with steps as many times as long). (With ReLU or tanh it is worse: $A = 0$ and $W = 0$ make both
 # gradients 0, so only the output bias learns. The experiment uses logistic units, which do learn, all the
 # same thing.)
 #
@@ -84,7 +84,7 @@ def predicted_different_units(initialization: str, width: int, n_steps: int) -> 
 
 
 def draw_symmetry():
-    """Loss curves: zero weights make a wide layer as poor as a single unit."""
+    """Loss curves: sixteen equal units are one unit with a longer step, and no match for sixteen different ones."""
     from shared.figures import COLORS, subplots
 
     figure, axis = subplots(width=7.0, height=3.6)
@@ -251,8 +251,8 @@ FAILURE_MODES = (
         name="zero_initialization",
         title="Units that start alike stay alike",
         breaks=Claim(
-            statement="A hidden layer that starts with zero weights has one single different unit after training.",
-            quantity="different hidden units of 16 after 60 steps of Adam",
+            statement="Hidden units that start with zero weights are all alike after training: one distinct unit.",
+            quantity="distinct hidden units of 16 after 60 steps of Adam",
             experiment=different_units,
             predicted=predicted_different_units,
             relation="≈",
@@ -263,7 +263,7 @@ FAILURE_MODES = (
         ),
         remedy=Claim(
             statement="With random first weights all hidden units are different after training.",
-            quantity="different hidden units of 16 after 60 steps of Adam",
+            quantity="distinct hidden units of 16 after 60 steps of Adam",
             experiment=different_units,
             predicted=predicted_different_units,
             relation="≈",

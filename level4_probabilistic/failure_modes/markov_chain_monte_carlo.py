@@ -422,7 +422,7 @@ FAILURE_MODES = (
         title="A random walk pays for every dimension",
         breaks=Claim(
             statement=(
-                "At its best step size Metropolis gets 0.33/d effective draws from an evaluation in d "
+                "At its best step size Metropolis gets a third of 1/d effective draws from an evaluation in d "
                 "dimensions."
             ),
             quantity="effective draws per evaluation × dimension",
