@@ -23,7 +23,8 @@
 #
 # **Sources.** Golub (1965), least squares by Householder's reflections; Demmel, Grigori, Hoemmen and Langou (2012),
 # QR by blocks of rows; Higham (2002), what rounding does to each solver; White (1980) and MacKinnon and White
-# (1985), errors of unequal spread; Long and Ervin (2000), why HC3; Seber and Lee (2003), the theory in one book.
+# (1985), errors of unequal spread; Long and Ervin (2000), why HC3; Belsley, Kuh and Welsch (1980), which columns hang
+# together; Seber and Lee (2003), the theory in one book.
 
 # %% [markdown]
 # ## 2. Derive
@@ -68,6 +69,17 @@
 # Predictions on rows like those seen do not depend on the choice. A single coefficient does if some $v$ with $Av=0$ has $v_j\ne0$
 # (and the intercept if $\bar x\cdot v\ne0$), for $\beta+v$ fits as well: such a coefficient is not **identified**, and statistics on it warn.
 #
+# **Hardly enough.** Let $\tilde A$ be $A$ with columns of unit length, and $\tilde A=USV^\top$. Where all errors have one variance, that of
+# $\hat\beta_j$, in units of what it would be if column $j$ stood at right angles to all others, is the **variance inflation factor**
+#
+# $$\mathrm{VIF}_j=\big[(\tilde A^\top\tilde A)^{-1}\big]_{jj}=\sum_k\frac{v_{jk}^2}{s_k^2}=\frac1{1-R_j^2},$$
+#
+# $R_j^2$ being that of column $j$ on the others. The term $k$ is what the direction $v_k$ of the columns contributes; large terms come from
+# a large **condition index** $s_1/s_k$, the largest of which is $\kappa$. Columns with more than half of their variance in
+# terms of index 30 or more hang together. Why 30: $\sum_j\mathrm{VIF}_j\ge1/s_d^2=\kappa^2/s_1^2\ge\kappa^2/d$, because $s_1^2\le\lVert\tilde A\rVert_F^2=d$, so that some
+# factor is at least $900/d^2$; and Belsley, Kuh and Welsch (1980) found in experiments that from about 30 on a dependence does harm. They keep the column of ones
+# in; we take it out, because centering is what we do to compute: a feature whose mean is far from zero is no dependence.
+#
 # **How sure?** Let $F$ be a factor with $(A^\top A)^+=FF^\top$: $F=R^{-1}$, or $V_rS_r^{-1}$. Then $AF$ has orthonormal columns, and so has
 #
 # $$Q=\big[\sqrt{w/W}\ \ AF\big]\quad(n\times p),\qquad
@@ -91,7 +103,10 @@
 #
 # With normal errors of equal spread, $t_j=\hat\beta_j/\mathrm{se}_j$ follows Student's t with $n-p$ degrees of freedom where $\beta_j=0$. For
 # the robust kinds the normal distribution is used, as in statsmodels (`use_t=True` asks for t). A set of $q$ restrictions $C\beta=0$ is
-# tested by $F=(C\hat\beta)^\top(C\operatorname{Cov}C^\top)^{-1}C\hat\beta/q$. A *new* observation at $x$ adds its own error: its interval has the variance
+# tested by $F=(C\hat\beta)^\top(C\operatorname{Cov}C^\top)^{-1}C\hat\beta/q$. With nearly dependent columns the matrix in the middle has the condition $\kappa^2$.
+# But $F$ is the same in any coordinates of the restrictions. In orthonormal ones, $(CB)^\top=PT$ by QR, $g=Q^\top\sqrt w\,y$ and $M$ the sandwich's
+# middle, $F=(P^\top g)^\top(P^\top MP)^{-1}P^\top g/q$, whose matrix knows nothing of $\kappa$. For all slopes, $P^\top g$ is $g$ without its first entry.
+# A *new* observation at $x$ adds its own error: its interval has the variance
 # $x^\top\operatorname{Cov}x+s^2$.
 #
 # **Assumptions, and who needs them.** Unbiased: the mean is linear in the features and no relevant one is missing.
@@ -115,7 +130,7 @@ import numpy as np
 from jaxtyping import Float
 
 from level1_foundations.gradient_descent import gradient_descent
-from level2_classical.linear_regression_summary import summary_table
+from level2_classical.linear_regression_summary import caller_level, rank_reason, summary_table
 from shared import linalg
 from shared.agreement import Agreement, Benchmark, Comparison
 from shared.arrays import (
@@ -134,6 +149,7 @@ NIST_LONGLEY = (  # certified by NIST, Statistical Reference Datasets, Linear Re
     -1.03322686717359, -0.0511041056535807, 1829.15146461355,
 )  # fmt: skip
 ROWS = 1024  # rows at a time: a block stays in the processor's cache
+LARGE = 30.0  # a condition index of unit columns from which on a dependence does harm
 
 # %% [markdown]
 # ### Centering
@@ -267,6 +283,44 @@ def minimum_norm(R: Float[np.ndarray, "r d"], z: Float[np.ndarray, "r k"], rank:
     for _ in range(2):  # once more, because the first time leaves rounding of large parts
         factor = factor - N @ (N.T @ factor)
     return Solution(factor @ (U[:, :rank].T @ z), factor, rank)
+
+
+# %% [markdown]
+# ### Which columns hang together?
+# Since lengths do not change under $Q^\top$, the singular values and $V$ of $\tilde A$ are those of $R$ in unit columns:
+# indices $s_1/s_k$, factors $\sum_kv_{jk}^2/s_k^2$, and each term's proportion of its factor.
+
+
+# %%
+class VarianceDecomposition(NamedTuple):
+    """Condition indices (r,), rising; inflation factors (d,); each index's proportion of each factor (r, d)."""
+
+    indices: np.ndarray
+    inflation: np.ndarray
+    proportions: np.ndarray
+
+
+def variance_decomposition(R: Float[np.ndarray, "r d"], rank: int) -> VarianceDecomposition:
+    """Where the variances of the coefficients come from, exact dependences (beyond the rank) left out. O(d³)."""
+    _, s, Vt = linalg.svd(R / unit_length(R))
+    terms = (Vt[:rank] / s[:rank, None]) ** 2  # v_jk²/s_k²
+    inflation = terms.sum(axis=0)
+    return VarianceDecomposition(s[0] / s[:rank], inflation, terms / np.where(inflation > 0, inflation, 1))
+
+
+# %% [markdown]
+# Two dependences of about the same index share their directions in any mixture, so their proportions are added. Where
+# no two columns exceed one half, the two largest are named: one column alone depends on nothing.
+
+
+# %%
+def nearly_dependent(parts: VarianceDecomposition) -> list[int]:
+    """Positions, in order, of the columns that a condition index of `LARGE` or more involves; none without one."""
+    large = parts.indices >= LARGE
+    if not large.any():
+        return []
+    share = parts.proportions[large].sum(axis=0)
+    return sorted(np.argsort(-share, kind="stable")[: max(int(np.sum(share > 0.5)), 2)].tolist())
 
 
 # %% [markdown]
@@ -455,7 +509,8 @@ def studentized_deleted_residuals(
 
 # %% [markdown]
 # ### A test of several coefficients at once
-# $F=\theta^\top(C\operatorname{Cov}C^\top)^{-1}\theta/q$ with $\theta=C\hat\beta$, by solving and not by inverting.
+# $F=\theta^\top(C\operatorname{Cov}C^\top)^{-1}\theta/q$ with $\theta=C\hat\beta$, by solving and not by inverting. Where columns nearly depend on each
+# other, it wants its arguments in orthonormal coordinates: $P^\top g$ and $P^\top MP$, found from $(CB)^\top=PT$ and $T^\top P^\top g=C\hat\beta$.
 
 
 # %%
@@ -480,6 +535,15 @@ def wald_f(
     q = len(restrictions)
     statistic = np.array([t @ linalg.solve(V, t) for t, V in zip(theta, spread, strict=True)]) / q
     return FTest(statistic, fdtrc(q, df, statistic), q, df)
+
+
+# %%
+def orthonormal_restrictions(
+    estimate: Float[np.ndarray, "k p"], B: Float[np.ndarray, "p m"], restrictions: Float[np.ndarray, "q p"]
+) -> tuple[Float[np.ndarray, "k q"], Float[np.ndarray, "m q"]]:
+    """$P^\\top g$ for each target, and P, whose columns span the same restrictions on g. O(q²m)."""
+    P, T = linalg.qr((restrictions @ B).T)
+    return linalg.solve_triangular(T, restrictions @ estimate.T, lower=False, trans=True).T, P
 
 
 # %% [markdown]
@@ -583,7 +647,8 @@ class LinearRegression(RegressorMixin, Estimator):
                     warn_not_converged(
                         f"LinearRegression: gradient descent did not reach tol={self.tol:g} within {self.max_iter} steps. "
                         "Nearly dependent features make it slow: use solver='qr', drop or combine features, or raise "
-                        "max_iter."
+                        "max_iter.",
+                        stacklevel=caller_level() + 1,
                     )
                 solution = solution._replace(coef=coef)
             if solution is not None:
@@ -591,7 +656,7 @@ class LinearRegression(RegressorMixin, Estimator):
             warnings.warn(
                 f"LinearRegression: X is so close to rank-deficient that solver={self.solver!r} would lose more than half "
                 "of all digits; solver='qr' was used instead. Drop or combine features that repeat each other.",
-                stacklevel=3,
+                stacklevel=caller_level(),
             )
         Rz = triangle(blocks(), d)
         return solve_triangle(Rz[:, :d], Rz[:, d:], len(X))
@@ -625,9 +690,10 @@ class LinearRegression(RegressorMixin, Estimator):
             X, y, weight = self._data
             if self.rank_ < X.shape[1]:
                 warnings.warn(
-                    f"X has rank {self.rank_} but {X.shape[1]} columns: the coefficients are one of many solutions, "
-                    "and their standard errors describe that choice only. Drop features that others determine.",
-                    stacklevel=4,
+                    f"X has rank {self.rank_} but {X.shape[1]} columns: {rank_reason(self)}. Coefficients that depend on "
+                    "this are one of many solutions, and their standard errors describe that choice only. Drop features "
+                    f"that others determine, {X.shape[1] - self.rank_} in all.",
+                    stacklevel=caller_level(),
                 )
             weight = np.ones(len(X), X.dtype) if weight is None else weight
             present = weight > 0  # a row of weight zero is no observation
@@ -639,7 +705,7 @@ class LinearRegression(RegressorMixin, Estimator):
                 warnings.warn(
                     f"{len(X)} samples for {Q.shape[1]} coefficients leave nothing to estimate the noise from: "
                     "standard errors and what follows from them are NaN.",
-                    stacklevel=4,
+                    stacklevel=caller_level(),
                 )
             df = len(X) - Q.shape[1] if len(X) > Q.shape[1] else np.nan
             residuals *= np.sqrt(weight)[:, None]
@@ -669,7 +735,7 @@ class LinearRegression(RegressorMixin, Estimator):
             warnings.warn(
                 f"row {row} has leverage 1: the fit passes through it whatever its error is, and {cov_type} is not "
                 "defined (NaN). Drop the feature that only this row has, or use HC1.",
-                stacklevel=5,
+                stacklevel=caller_level(),
             )
             leverage = np.where(leverage > 1 - 1e-12, np.nan, leverage)  # else rounding over rounding
         return error_variances(basis.residuals, leverage, basis.df, cov_type)
@@ -726,22 +792,44 @@ class LinearRegression(RegressorMixin, Estimator):
         level = validate_number(level, "level", minimum=0, maximum=1, exclusive=True)
         X = self._predict_matrix(X, dtype=self._dtype())
         center = X @ np.atleast_2d(self.coef_).T + self.intercept_  # (m, k)
-        rows = np.column_stack([np.ones(len(X), X.dtype), X]) if self.fit_intercept else X
-        variance = np.einsum("mp,kpq,mq->mk", rows, self._covariance(cov_type), rows, optimize=True)
+        filling, basis = self._error_variances(cov_type), self._basis()
+        rows = (X - self._x_mean) @ self._factor  # [1 x]B, without the cancellation in its product
+        if self.fit_intercept:
+            rows = np.column_stack([np.full(len(X), basis.B[0, 0]), rows])  # 1/√W
+        middle = sandwich(basis.Q, np.eye(basis.Q.shape[1], dtype=X.dtype), filling)
+        variance = np.einsum("mp,kpq,mq->mk", rows, middle, rows, optimize=True)
         if of == "observation":
             variance = variance + np.atleast_1d(self.residual_variance_)
         half = two_sided_quantile(level, self._reference_df(cov_type)) * np.sqrt(variance)
         interval = np.stack([center - half, center + half], axis=-1)
         return interval if self._data[1].ndim == 2 else interval[:, 0]
 
+    def _triangle(self) -> np.ndarray:
+        """R of the centered, weighted design, (min(n, d), d). O(nd²)."""
+        X, _, weight = self._data
+        nothing = np.empty((len(X), 0), X.dtype)
+        return triangle(centered_blocks(X, nothing, weight, self._x_mean, nothing[0]), X.shape[1])
+
+    @property
+    def condition_number_(self) -> float:
+        """Largest over smallest singular value of the centered, weighted design in unit columns; inf below full rank."""
+        self._check_is_fitted()
+        if self.rank_ < self.n_features_in_:
+            return float("inf")
+        return float(variance_decomposition(self._triangle(), self.rank_).indices[-1])
+
+    @property
+    def variance_inflation_factors_(self) -> np.ndarray:
+        """$1/(1-R_j^2)$ of each feature on the others, (d,); inf where the data do not determine the coefficient."""
+        known = self.identified_[int(self.fit_intercept) :]
+        return np.where(known, variance_decomposition(self._triangle(), self.rank_).inflation, np.inf)
+
     def _null_directions(self) -> np.ndarray:
         """All changes of (intercept, *coef) that change no fitted value, as columns, (p, d - rank). O(nd² + d³)."""
-        X, _, weight = self._data
+        X = self._data[0]
         if self.rank_ == X.shape[1]:
             return np.empty((X.shape[1] + int(self.fit_intercept), 0), X.dtype)
-        nothing = np.empty((len(X), 0), X.dtype)
-        R = triangle(centered_blocks(X, nothing, weight, self._x_mean, nothing[0]), X.shape[1])
-        null = null_directions(R, self.rank_)
+        null = null_directions(self._triangle(), self.rank_)
         if not self.fit_intercept:
             return null
         first = -self._x_mean @ null  # β₀ = ȳ − x̄·β moves along
@@ -764,36 +852,34 @@ class LinearRegression(RegressorMixin, Estimator):
             ValueError: restrictions of another width, or ones that depend on each other or on coefficients not identified.
         """
         estimate = self._estimate()
-        p = estimate.shape[1]
-        first = int(self.fit_intercept)
-        C = np.eye(p)[first:] if restrictions is None else validate_matrix(restrictions, "restrictions")
-        if C.shape[1] != p:
-            raise ValueError(f"restrictions must have {p} columns (intercept first), got shape {C.shape}.")
-        basis = self._basis()
-        if restrictions is None and self.rank_ < p - first:
-            # in the orthonormal coordinates Qᵀ(√w y), of which there are as many as the rank
+        p, basis = estimate.shape[1], self._basis()
+        if restrictions is None:  # g without its first entry; as many as the rank
+            P = np.eye(basis.Q.shape[1])[:, int(self.fit_intercept) :]
             weighted = np.sqrt(basis.weight)[:, None] * (basis.y - self._y_mean)
-            estimate, B = (basis.Q.T @ weighted).T, np.eye(basis.Q.shape[1])
-            C = B[first:]
+            theta = weighted.T @ basis.Q @ P
         else:
+            C = validate_matrix(restrictions, "restrictions")
+            if C.shape[1] != p:
+                raise ValueError(
+                    f"restrictions must have {p} columns (intercept first), got shape {C.shape}."
+                )
             self._check_restrictions(C)
-            B = basis.B
-        covariance = sandwich(basis.Q, B, self._error_variances(cov_type))
-        spread = np.einsum("qp,kpr,qr->kq", C, covariance, C)
+            theta, P = orthonormal_restrictions(estimate, basis.B, C)
+        q = P.shape[1]
+        spread = sandwich(basis.Q, P.T, self._error_variances(cov_type))
         nothing = np.full(len(estimate), np.nan)
-        test = FTest(nothing, nothing, len(C), basis.df)
-        if len(C) and np.all(spread > 0):  # false for NaN too
-            with contextlib.suppress(
-                np.linalg.LinAlgError
-            ):  # robust kinds: too few residuals that are not zero
-                test = wald_f(estimate, covariance, C, basis.df)
+        test = FTest(nothing, nothing, q, basis.df)
+        if q and np.all(np.diagonal(spread, axis1=1, axis2=2) > 0):  # false for NaN too
+            with contextlib.suppress(np.linalg.LinAlgError):  # too few residuals that are not zero
+                test = wald_f(theta, spread, np.eye(q), basis.df)
         return test._replace(statistic=self._shaped(test.statistic), p_value=self._shaped(test.p_value))
 
     def _check_restrictions(self, C: np.ndarray) -> None:
         """Raise unless C (q, p) has independent rows that no null direction touches."""
-        CB = C @ self._basis().B
-        CB /= unit_length(CB.T)[:, None]  # a restriction on a feature in small units is none the less one
-        independent = np.sum(linalg.svd(CB)[1] > 1e-12 * linalg.norm(CB)) == len(C)
+        # In units of each coefficient's own standard deviation: one on a feature in small units is none the less one.
+        scaled = C * linalg.norm(self._basis().B, axis=1)
+        scaled /= unit_length(scaled.T)[:, None]
+        independent = np.sum(linalg.svd(scaled)[1] > 1e-12 * linalg.norm(scaled)) == len(C)
         if independent and self.rank_ < len(np.ravel(self._x_mean)):
             null = self._null_directions()
             independent = np.all(np.abs(C @ null) <= 1e-8 * (np.abs(C) @ np.abs(null)))
@@ -902,6 +988,7 @@ class LinearRegression(RegressorMixin, Estimator):
 # |---|---|---|---|
 # | solver | QR of the centered data, in blocks of rows | scikit-learn: SVD of the centered data; statsmodels: pseudo-inverse of `[1, X]` | centering first keeps $\kappa$ small, and $R$ is all that is needed |
 # | rank | judged in unit columns | scikit-learn, statsmodels: in the units of the data | a feature in small units is not a missing one |
+# | condition number | of the centered design in unit columns; large from 30 on | statsmodels: of `[1, X]` as it is; large from 1000 on | neither units nor a mean far from zero is a dependence |
 # | the column of ones | `fit_intercept=True`, reported first | statsmodels: `add_constant(X)` | |
 # | several targets | statistics with a leading axis | scikit-learn: no statistics; statsmodels: one target | |
 # | rows of weight zero | no observations: $n$ does not count them | statsmodels counts them in $n-p$ | a row that cannot speak should not raise our confidence |
@@ -1062,7 +1149,7 @@ def benchmarks() -> list[Benchmark]:
 # not nearly dependent.
 # **Do not use it** to extrapolate, with more features than rows (see `regularized_regression`), for counts or probabilities
 # (see `generalized_linear_models`), or with errors that depend on each other (time series, repeated measurements): then
-# all five kinds of standard errors are too small.
+# all five kinds of standard errors are wrong, and too small where both the errors and the features go together in neighboring rows.
 # **How it breaks**: `groundup break linear_regression`, and `failure_modes/linear_regression.py`.
 #
 # The picture: which of ten measurements go with the progression of diabetes, in standard deviations of each feature, with

@@ -1,8 +1,9 @@
-"""The table of text that `LinearRegression.summary()` returns."""
+"""What a linear regression says in words: the table of `LinearRegression.summary()`, and the parts of its warnings."""
 
 from __future__ import annotations
 
 import math
+import sys
 import textwrap
 import warnings
 from typing import TYPE_CHECKING
@@ -12,12 +13,54 @@ import numpy as np
 if TYPE_CHECKING:
     from level2_classical.linear_regression import LinearRegression
 
-__all__ = ["summary_table"]
+__all__ = ["caller_level", "rank_reason", "summary_table"]
 
 NARROW, WIDE = 64, 80  # the least and the most columns of the table
 CELL = 12  # the longest number before it is written with an exponent
 NAME = 12  # a name of this length does without a line of its own, at the cost of narrower gaps
 NOT_AVAILABLE = "n/a"
+NAMED = 5  # at most so many features by name
+# Frames that are not the caller's: the topic's own, and the checks of types that the tests put between.
+INSIDE = ("level2_classical.linear_regression", __name__, "jaxtyping", "beartype")
+
+
+def caller_level() -> int:
+    """The `stacklevel` with which a warning of this topic points at the line that called into it."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and any(
+        f"{frame.f_globals.get('__name__')}.".startswith(f"{name}.") for name in INSIDE
+    ):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def listed(names: list[str]) -> str:
+    """The names in words: "a", "a and b", "a, b and c"; after `NAMED` of them "and 3 more"."""
+    more = len(names) - NAMED
+    parts = names if more <= 0 else [*names[:NAMED], f"{more} more"]
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def feature_names(model: LinearRegression) -> list[str]:
+    """What the features are called, in one line each: the data frame's names, or x1, x2, …"""
+    names = getattr(model, "feature_names_in_", [f"x{j + 1}" for j in range(model.n_features_in_)])
+    return [" ".join(str(name).split()) for name in names]
+
+
+def rank_reason(model: LinearRegression) -> str:
+    """Why the rank is not full, as a clause that names the features."""
+    X = model._data[0]
+    if len(X) < X.shape[1]:
+        return f"with {len(X)} rows they must depend on each other"
+    involved = model._null_directions()[int(model.fit_intercept) :].any(axis=1)
+    empty = ~model._triangle().any(axis=0)  # columns of zeros, once centered
+    alone, together = (
+        [name for name, chosen in zip(feature_names(model), which, strict=True) if chosen]
+        for which in (empty, involved & ~empty)
+    )
+    word = "constant" if model.fit_intercept else "zero"
+    parts = [f"{listed(alone)} {'is' if len(alone) == 1 else 'are'} {word}"] if alone else []
+    return "; ".join(parts + [f"{listed(together)} depend on each other"] * bool(together))
 
 
 def summary_table(model: LinearRegression, level: float, cov_type: str) -> str:
@@ -67,8 +110,7 @@ def _coefficients(
     t = estimate / errors
     half = two_sided_quantile(level, df) * errors if df is None or df > 0 else np.full_like(errors, np.nan)
     p = two_sided_p_value(t, df)
-    names = getattr(model, "feature_names_in_", [f"x{j + 1}" for j in range(model.n_features_in_)])
-    names = (["intercept"] if model.fit_intercept else []) + [" ".join(str(name).split()) for name in names]
+    names = (["intercept"] if model.fit_intercept else []) + feature_names(model)
     rows = []
     for j, known in enumerate(model.identified_):
         b, se = float(estimate[j]), float(errors[j])
@@ -86,6 +128,7 @@ def _overview(model: LinearRegression, cov_type: str) -> list[tuple[str, str, st
     test = model.f_test(cov_type=cov_type)
     saturated = np.isnan(basis.df)
     df = len(basis.Q) - basis.Q.shape[1]
+    full = model.rank_ == model.n_features_in_  # otherwise some feature is not identified
     weighted = model._data[2] is not None
     r_squared, adjusted, variance, likelihood, aic, bic = (
         float(np.ravel(value)[0])
@@ -114,16 +157,34 @@ def _overview(model: LinearRegression, cov_type: str) -> list[tuple[str, str, st
             NOT_AVAILABLE if saturated else _value(likelihood, ".2f"),
         ),
         ("Rank of X", f"{model.rank_} of {model.n_features_in_}", "AIC, BIC", criteria),
+        (
+            "Condition number",
+            _size(model.condition_number_),
+            "Largest VIF",
+            _size(float(model.variance_inflation_factors_.max()) if full else math.inf),
+        ),
     ]
 
 
 def _notes(model: LinearRegression, cov_type: str) -> list[str]:
     """What the reader must know before believing the table."""
+    from level2_classical.linear_regression import LARGE, nearly_dependent, variance_decomposition
+
     basis, notes = model._basis(), []
     if model.rank_ < model.n_features_in_:
         notes.append(
-            f"Warning: X has rank {model.rank_} but {model.n_features_in_} columns. Coefficients that are not identified "
-            "are those of the shortest of many equally good solutions; the F test is over the rank."
+            f"Warning: X has rank {model.rank_} but {model.n_features_in_} columns: {rank_reason(model)}. Coefficients that "
+            "are not identified are those of the shortest of many equally good solutions; the F test is over the rank."
+        )
+    parts = variance_decomposition(model._triangle(), model.rank_)
+    near = nearly_dependent(parts)
+    if near:
+        names = feature_names(model)
+        notes.append(
+            f"Warning: a condition index of {parts.indices[-1]:.3g} ({LARGE:.0f} is large): "
+            f"{listed([names[j] for j in near])} nearly depend on each other, and the data hardly tell their "
+            "coefficients apart. Drop or combine some of them, or use ridge regression; predictions on rows like "
+            "these do not suffer."
         )
     if np.isnan(basis.df):
         notes.append(
@@ -134,6 +195,10 @@ def _notes(model: LinearRegression, cov_type: str) -> list[str]:
     elif cov_type in ("HC2", "HC3") and np.isnan(model._error_variances(cov_type)).any():
         notes.append(
             f"Warning: a row of leverage 1 is fitted exactly whatever its error is: {cov_type} is not defined."
+        )
+    elif model.rank_ and np.isnan(model.f_test(cov_type=cov_type).statistic):
+        notes.append(
+            "Warning: too few residuals differ from zero to measure the coefficients by: F is not defined."
         )
     return notes
 
@@ -169,6 +234,10 @@ def _p_value(p: float) -> str:
 
 def _value(value: float, form: str) -> str:
     return f"{value:{form}}" if math.isfinite(value) else NOT_AVAILABLE
+
+
+def _size(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "∞"
 
 
 def _pair(left: str, left_value: str, right: str, right_value: str, width: int) -> str:

@@ -125,6 +125,42 @@ def test_null_directions_change_no_fitted_value_and_touch_no_other_column():
     assert linear_regression.null_directions(np.eye(2), 2).shape == (2, 0)
 
 
+def test_variance_decomposition_of_two_columns():
+    rho = 0.6  # the correlation; the singular values are √(1 ± ρ), both directions at 45°
+    R = np.array([[1.0, rho], [0.0, 0.8]]) * [1e6, -1e-6]
+    parts = linear_regression.variance_decomposition(R, 2)
+    np.testing.assert_allclose(parts.indices, [1.0, 2.0], rtol=1e-12)
+    np.testing.assert_allclose(parts.inflation, [1 / (1 - rho**2)] * 2, rtol=1e-12)
+    np.testing.assert_allclose(parts.proportions, [[0.2, 0.2], [0.8, 0.8]], rtol=1e-12)
+
+
+def test_variance_decomposition_leaves_exact_dependences_out():
+    R = np.array([[1.0, 0.6, 0.0], [0.0, 0.8, 0.0], [0.0, 0.0, 0.0]])
+    parts = linear_regression.variance_decomposition(R, 2)
+    assert parts.indices.shape == (2,) and parts.proportions.shape == (2, 3)
+    np.testing.assert_allclose(parts.inflation, [1 / 0.64, 1 / 0.64, 0], rtol=1e-12)
+    assert np.all(parts.proportions[:, 2] == 0)
+
+
+def test_nearly_dependent_columns_are_found():
+    rng = np.random.default_rng(7)
+    A = rng.standard_normal((200, 6))
+    near = np.column_stack([A, A[:, 1] - A[:, 4] + 1e-3 * rng.standard_normal(200), A[:, 2] + 1e-3 * A[:, 5]])
+
+    def found(M):
+        R = np.linalg.qr(M)[1]
+        return linear_regression.nearly_dependent(linear_regression.variance_decomposition(R, M.shape[1]))
+
+    assert found(A) == []
+    assert found(near[:, :7]) == [1, 4, 6]
+    assert found(near) == [1, 2, 4, 5, 6, 7], "two dependences at once; the second needs column 5, too"
+    # half of the variance from an index just below the limit: still two columns, never one
+    parts = linear_regression.VarianceDecomposition(
+        np.array([1, 29, 31]), np.ones(3), np.array([[0, 0, 0.9], [0.4, 0.6, 0], [0.6, 0.4, 0.1]])
+    )
+    assert linear_regression.nearly_dependent(parts) == [0, 1]
+
+
 def test_normal_equations():
     M = np.random.default_rng(2).standard_normal((90, 5))
     G, c = linear_regression.normal_equations([M[:50], M[50:]], 3)
@@ -260,6 +296,15 @@ def test_wald_f_of_all_slopes_is_the_f_of_r_squared():
     expected = (model.r_squared_ / 3) / ((1 - model.r_squared_) / 56)
     np.testing.assert_allclose(test.statistic, [expected], rtol=1e-10)
     assert model.f_test().statistic == pytest.approx(expected, rel=1e-10)
+
+
+def test_orthonormal_restrictions():
+    rng = np.random.default_rng(8)
+    B, C, estimate = rng.standard_normal((4, 3)), rng.standard_normal((2, 4)), rng.standard_normal((5, 4))
+    theta, P = linear_regression.orthonormal_restrictions(estimate, B, C)
+    np.testing.assert_allclose(P.T @ P, np.eye(2), atol=1e-14)
+    np.testing.assert_allclose(P @ P.T @ (C @ B).T, (C @ B).T, atol=1e-14)  # they span the same
+    np.testing.assert_allclose(theta @ (P.T @ (C @ B).T), estimate @ C.T, rtol=1e-12)
 
 
 def test_gaussian_log_likelihood():
@@ -432,6 +477,121 @@ def test_f_test_of_given_restrictions():
         model.f_test([[0, 1, -1, 0], [0, 2, -2, 0]])
 
 
+def nearly_repeated(noise, seed=0, n=60):
+    """X with a second column that is the first plus noise; columns that span the same without being alike; y."""
+    rng = np.random.default_rng(seed)
+    a, c = rng.standard_normal(n) + 3, rng.standard_normal(n)
+    b = a + noise * rng.standard_normal(n)
+    y = 1 + 2 * a - c + np.exp(c / 2) * rng.standard_normal(n)
+    difference = (b - a) * 2.0 ** np.round(-np.log2(noise))  # exact, as numbers so close are subtracted
+    return np.column_stack([a, b, c]), np.column_stack([a, difference, c]), y
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("noise", [1e-3, 1e-6, 1e-8, 1e-9, 1e-12, 1e-13])
+def test_f_does_not_suffer_from_nearly_repeated_columns(noise, weighted):
+    from statsmodels.regression.linear_model import WLS
+    from statsmodels.tools import add_constant
+
+    for seed in range(2):
+        X, apart, y = nearly_repeated(noise, seed)
+        weight = np.random.default_rng(seed).uniform(0.5, 2, 60) if weighted else np.ones(60)
+        model, other = (LinearRegression().fit(Z, y, sample_weight=weight) for Z in (X, apart))
+        assert model.rank_ == 3
+        # X's own rounding, ε, moves the plane that its columns span by κε; the same number is F of orthonormal columns
+        tolerance = 1e-11 + 4 * np.finfo(float).eps * model.condition_number_
+        for kind in linear_regression.COVARIANCES:
+            test, expected = (m.f_test(cov_type=kind) for m in (model, other))
+            assert test.statistic == pytest.approx(expected.statistic, rel=tolerance)
+            assert (test.df_num, test.df_denom) == (3, 56)
+            asked = model.f_test(np.eye(4)[1:], cov_type=kind)
+            assert asked.statistic == pytest.approx(expected.statistic, rel=tolerance)
+            # statsmodels on the columns that are not alike, where its pseudo-inverse has all of its digits
+            theirs = WLS(y, add_constant(apart), weights=weight).fit(cov_type=kind)
+            assert test.statistic == pytest.approx(theirs.fvalue, rel=tolerance)
+        assert "n/a" not in model.summary(cov_type=kind)
+        for kind in ("nonrobust", "HC3"):  # nor do intervals on rows like those seen
+            widths = [
+                np.ptp(m.prediction_interval(Z, of="mean", cov_type=kind), axis=1)
+                for m, Z in ((model, X), (other, apart))
+            ]
+            np.testing.assert_allclose(*widths, rtol=10 * tolerance)
+
+
+def test_condition_number_and_inflation_equal_their_definitions():
+    from statsmodels.regression.linear_model import OLS
+    from statsmodels.stats.outliers_influence import variance_inflation_factor
+    from statsmodels.tools import add_constant
+
+    for data in (load_diabetes(scaled=False), load_longley()):
+        for fit_intercept in (True, False):
+            model = LinearRegression(fit_intercept=fit_intercept).fit(data.X, data.y)
+            if fit_intercept:
+                design = add_constant(data.X)
+                expected = [variance_inflation_factor(design, j + 1) for j in range(data.X.shape[1])]
+            else:  # about zero, where theirs may center
+                others = [(data.X[:, j], np.delete(data.X, j, axis=1)) for j in range(data.X.shape[1])]
+                expected = [1 / (1 - OLS(x, rest).fit().rsquared) for x, rest in others]
+            np.testing.assert_allclose(model.variance_inflation_factors_, expected, rtol=1e-6)
+            A = data.X - data.X.mean(axis=0) * fit_intercept
+            unit = A / np.sqrt(np.sum(A**2, axis=0))
+            assert model.condition_number_ == pytest.approx(np.linalg.cond(unit), rel=1e-8)
+
+
+def test_inflation_is_what_it_says_with_weights_and_any_units():
+    X, Y, weight = small_problem()
+    X = np.column_stack([X, X[:, 0] + 0.1 * Y[:, 0]]) * [1.0, 1e9, 1e-9, 1.0]
+    model = LinearRegression().fit(X, Y[:, 1], sample_weight=weight)
+    spread = np.sum(weight[:, None] * (X - np.average(X, axis=0, weights=weight)) ** 2, axis=0)
+    alone = model.residual_variance_ / spread  # the variance of a coefficient at right angles to all others
+    np.testing.assert_allclose(
+        model.variance_inflation_factors_, model.standard_errors_[1:] ** 2 / alone, rtol=1e-8
+    )
+    with pytest.raises(ValueError, match="not fitted"):
+        _ = LinearRegression().condition_number_
+
+
+@pytest.mark.filterwarnings("ignore:X has rank")
+def test_inflation_is_infinite_where_the_coefficient_is_not_identified():
+    X, Y, _ = small_problem(k=1)
+    model = LinearRegression().fit(np.column_stack([X, X[:, 0], np.ones(60)]), Y[:, 0])
+    np.testing.assert_array_equal(np.isinf(model.variance_inflation_factors_), [1, 0, 0, 1, 1])
+    assert model.condition_number_ == np.inf and model.summary().count("∞") == 2
+
+
+def near_duplicates():
+    """Columns that nearly repeat each other as they do in practice, and the names that should be told."""
+    rng = np.random.default_rng(9)
+    celsius, other = rng.uniform(-5, 30, 60), rng.standard_normal(60)
+    return {
+        "noise": (celsius + 1e-9 * rng.standard_normal(60), "x1 and x3"),
+        "float32": (celsius.astype(np.float32), "x1 and x3"),
+        "rounded Fahrenheit": (np.round(1.8 * celsius + 32), "x1 and x3"),
+        "a sum": (celsius + other + 1e-2 * rng.standard_normal(60), "x1, x2 and x3"),
+    }, np.column_stack([celsius, other])
+
+
+@pytest.mark.parametrize("case", near_duplicates()[0])
+def test_summary_names_columns_that_nearly_depend_on_each_other(case):
+    cases, X = near_duplicates()
+    column, names = cases[case]
+    y = X @ [1.0, 2.0] + np.random.default_rng(10).standard_normal(60)
+    text = " ".join(LinearRegression().fit(np.column_stack([X, column]), y).summary().split())
+    assert f"(30 is large): {names} nearly depend on each other" in text and "Drop or combine" in text
+    assert "nearly depend" not in LinearRegression().fit(X, y).summary()
+
+
+def test_summary_warns_of_longley_and_not_of_diabetes():
+    pandas = pytest.importorskip("pandas")
+    longley, diabetes = load_longley(), load_diabetes(scaled=False)
+    frame = pandas.DataFrame(longley.X, columns=list(longley.feature_names))
+    text = " ".join(LinearRegression().fit(frame, longley.y).summary().split())
+    assert "Condition number: 111 Largest VIF: 1.79e+03" in text
+    assert "condition index of 111 (30 is large): GNPDEFL, GNP, UNEMP, POP and YEAR nearly depend" in text
+    text = " ".join(LinearRegression().fit(diabetes.X, diabetes.y).summary().split())
+    assert "Condition number: 21.7 Largest VIF: 59.2" in text and "Warning" not in text
+
+
 def test_summary():
     pandas = pytest.importorskip("pandas")
     diabetes = load_diabetes(scaled=False)
@@ -504,7 +664,7 @@ def test_what_is_identified_equals_statsmodels_for_every_kind(design, weighted, 
             np.testing.assert_allclose(test.p_value, result.f_pvalue, rtol=1e-8)
         text = model.summary(cov_type=kind)
         assert ("P>|z|" in text) == (not theirs.use_t) and f"F({test.df_num}, 36)" in text
-        assert ("Warning: X has rank 3 but 4 columns." in text) == (not known.all())
+        assert ("Warning: X has rank 3 but 4 columns: " in text) == (not known.all())
         for j, cells in enumerate(cells_of(text).values()):
             if not known[j]:
                 assert cells[1:] == ["not", "identified"]
@@ -682,6 +842,59 @@ def test_dependent_columns_give_the_shortest_solution_and_a_warning():
     with pytest.warns(UserWarning, match="rank 3 but 4 columns"):
         errors = model.standard_errors_
     assert np.all(np.isfinite(errors)) and model.df_residual_ == 60 - 4
+
+
+def test_the_warning_names_the_features_and_the_line_that_asked():
+    pandas = pytest.importorskip("pandas")
+    X, Y, _ = small_problem(k=1)
+    columns = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 0] + 1, "d": X[:, 2], "e": np.ones(60), "f": X[:, 1] / 3}
+    frame, y = pandas.DataFrame(columns), Y[:, 0]
+    questions = {
+        "standard_errors_": lambda m: m.standard_errors_,
+        "summary": lambda m: m.summary(),
+        "conf_int": lambda m: m.conf_int(),
+        "f_test": lambda m: m.f_test(),
+        "prediction_interval": lambda m: m.prediction_interval(frame),
+        "leverage_": lambda m: m.leverage_,
+    }
+    for name, ask in questions.items():
+        model = LinearRegression().fit(frame, y)
+        with pytest.warns(UserWarning, match="e is constant; a, b, c and f depend on each other") as caught:
+            ask(model)
+        assert (caught[0].filename, caught[0].lineno) == (__file__, ask.__code__.co_firstlineno), name
+    text = " ".join(model.summary().split())
+    assert "X has rank 3 but 6 columns: e is constant; a, b, c and f depend on each other." in text
+
+
+def test_every_warning_points_at_the_line_that_asked():
+    X, Y, _ = small_problem(k=1)
+    near = np.column_stack([X, X[:, 0] + 1e-6 * np.random.default_rng(0).standard_normal(60)])
+    peak = LinearRegression(cov_type="HC3").fit(np.column_stack([np.arange(8.0), np.eye(8)[5]]), np.arange(8))
+    saturated = LinearRegression().fit([[1.0], [2.0]], [1.0, 3.0])
+    for ask in (
+        lambda: LinearRegression(solver="normal").fit(near, Y[:, 0]),
+        lambda: LinearRegression(solver="gradient_descent", max_iter=3).fit(X, Y[:, 0]),
+        lambda: peak.standard_errors_,
+        lambda: peak.summary(),
+        lambda: saturated.p_values_,
+    ):
+        with pytest.warns(UserWarning) as caught:
+            ask()
+        assert (caught[0].filename, caught[0].lineno) == (__file__, ask.__code__.co_firstlineno)
+
+
+@pytest.mark.filterwarnings("ignore:3 samples for 3 coefficients")
+def test_the_warning_names_five_features_at_most():
+    X, Y, _ = small_problem(k=1, d=4)
+    model = LinearRegression().fit(np.column_stack([X, X[:, 1:] * 2]), Y[:, 0])
+    with pytest.warns(UserWarning, match=r"x2, x3, x4, x5, x6 and 1 more depend on each other.*3 in all"):
+        _ = model.standard_errors_
+    model = LinearRegression().fit(X[:3], Y[:3, 0])
+    with pytest.warns(UserWarning, match="rank 2 but 4 columns: with 3 rows they must depend on each other"):
+        _ = model.standard_errors_
+    model = LinearRegression(fit_intercept=False).fit(np.column_stack([X, np.zeros(60)]), Y[:, 0])
+    with pytest.warns(UserWarning, match="rank 4 but 5 columns: x5 is zero"):
+        _ = model.standard_errors_
 
 
 @pytest.mark.parametrize("solver", ["normal", "gradient_descent"])
