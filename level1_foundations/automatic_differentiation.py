@@ -254,12 +254,25 @@ def matmul(input, other):
         y = matmul(reshape(a, math.prod(a.shape[:-1]), a.shape[-1]), b)
         return reshape(y, *a.shape[:-1], b.shape[-1])
     saved = (a if b.requires_grad else None, b if a.requires_grad else None)
+    try:
+        y = a.array @ b.array  # (..., n, k) @ (..., k, m) -> (..., n, m)
+    except ValueError:
+        raise ValueError(misfit(a.shape, b.shape)) from None
     return record(
-        a.array @ b.array,  # (..., n, k) @ (..., k, m) -> (..., n, m)
+        y,
         (a, b),
         (lambda g, a, b: g @ b.transpose(-1, -2), lambda g, a, b: a.transpose(-1, -2) @ g),
         saved,
     )
+
+
+def misfit(first, second):  # practice: keep
+    """Why matrices of these shapes cannot be multiplied; the first words are torch's."""
+    shapes = " and ".join("x".join(map(str, shape)) for shape in (first, second))
+    text = f"mat1 and mat2 shapes cannot be multiplied ({shapes}): "
+    if first[-1] != second[-2]:
+        return text + f"mat1 has {first[-1]} columns, mat2 {second[-2]} rows"
+    return text + f"the axes before the last two, {first[:-2]} and {second[:-2]}, do not broadcast"
 
 
 # %%

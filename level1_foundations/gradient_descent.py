@@ -161,9 +161,9 @@ Array = Float[np.ndarray, "*shape"]
 """All arrays of one rule have one shape: parameter, gradient, and what is remembered."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DescentResult:
-    """Where a walk went.
+    """Where a walk went. Prints as one line.
 
     Attributes:
         x: the last point. path: all points from x0 on, stacked, shape (steps taken + 1, *shape of x0).
@@ -173,6 +173,18 @@ class DescentResult:
     x: np.ndarray
     path: np.ndarray
     converged: bool
+
+    def __repr__(self) -> str:  # practice: keep
+        steps = len(self.path) - 1
+        return (
+            f"DescentResult(x {point_text(self.x)}, {steps} step{'' if steps == 1 else 's'}, "
+            f"{'converged' if self.converged else 'not converged'}; see x, path)"
+        )
+
+
+def point_text(x: np.ndarray) -> str:  # practice: keep
+    """A point in a message: its numbers if there are few, else its shape."""
+    return f"= {np.array2string(x, precision=4)}" if x.ndim < 2 and x.size <= 4 else f"of shape {x.shape}"
 
 
 # %% [markdown]
@@ -206,7 +218,8 @@ def gradient_descent(
 
     Warns:
         ConvergenceWarning: `tol` was asked for and not reached; or a step left the finite numbers: the walk
-            then ends at the last finite point.
+            then ends at the last finite point, and the message says whether the gradient was not finite there
+            or the steps grew.
     """
     x = start_point(x0)
     step_size = check_step_size(step_size)
@@ -225,8 +238,15 @@ def gradient_descent(
             path[taken] = x
             g = gradient_at(gradient, x)
         norm = euclidean_norm(g)
-    explain_failure(finite, tol == 0 or norm <= tol, taken, norm, tol)
-    return DescentResult(x, path[: taken + 1], norm <= tol)
+        path = path[: taken + 1]
+        if not (finite and np.isfinite(g).all()):
+            explain_lost_walk(path, g)
+        elif tol > 0 and norm > tol:
+            warn_not_converged(
+                f"gradient_descent did not converge: after {taken} steps the norm of the gradient is {norm:.3g}, "
+                f"above tol={tol:.3g}. Increase n_steps, scale the variables, or use a method with momentum."
+            )
+    return DescentResult(x, path, norm <= tol)
 
 
 def euclidean_norm(g: np.ndarray) -> float:
@@ -269,22 +289,32 @@ def gradient_at(gradient: Callable[[np.ndarray], Any], x: np.ndarray) -> np.ndar
     return g
 
 
-def explain_failure(  # practice: keep
-    finite: bool, satisfied: bool, taken: int, norm: float, tol: float
-) -> None:
-    """Warn where the walk left the finite numbers or did not arrive."""
-    if not finite:
-        warn_not_converged(
-            f"gradient_descent left the finite numbers at step {taken + 1} and stopped before it; "
-            "step_size is too large for this function: it must stay below 2/L, L the largest curvature.",
-            stacklevel=4,
+def explain_lost_walk(path: np.ndarray, g: np.ndarray) -> None:  # practice: keep
+    """Warn that the walk left the finite numbers, and say whether the gradient or the step is to blame.
+
+    `g` is the gradient at the last point of `path`. It overflows, too, once the steps have grown; so it is blamed
+    only where the last step was less than ten times as long as the first.
+    """
+    step, place = len(path), point_text(path[-1])
+    grew = step > 2 and euclidean_norm(path[-1] - path[-2]) >= 10 * euclidean_norm(path[1] - path[0])
+    if grew or np.isfinite(g).all():
+        message = (
+            f"gradient_descent left the finite numbers at step {step} and stopped before it, at x {place}: "
+            "its steps grew, so step_size is too large for this function; it must stay below 2/L, L the largest "
+            "curvature."
         )
-    elif not satisfied:
-        warn_not_converged(
-            f"gradient_descent did not converge: after {taken} steps the norm of the gradient is {norm:.3g}, "
-            f"above tol={tol:.3g}. Increase n_steps, scale the variables, or use a method with momentum.",
-            stacklevel=4,
+    else:
+        message = (
+            f"gradient_descent stopped before step {step}: gradient is not finite at x {place}, "
+            + (
+                "the start"
+                if step == 1
+                else f"which is {euclidean_norm(path[-1] - path[0]):.3g} away from x0"
+            )
+            + ". Look at gradient there: a division by 0, the logarithm or root of a negative number, an overflow?"
+            + (" Lower step_size only if no step should have led there." if step > 1 else "")
         )
+    warn_not_converged(message, stacklevel=4)
 
 
 # %% [markdown]

@@ -145,6 +145,39 @@ class Patience:
 
 
 # %% [markdown]
+# A learning rate that is too large shows in the losses: they rise past their start, and end above what a network
+# without any input reaches. With class shares $\pi_c$ that is the entropy $-\sum_c \pi_c\log\pi_c$, the loss
+# of predicting these shares for everybody. A loss above it that never rose past its start is not a divergence: there
+# the epochs ran out, or the rate is too small.
+
+
+# %%
+def prior_loss(targets: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+    """Mean loss of predicting the class shares: of codes (n,), or of 0/1 targets (n, k) summed over k."""
+    if sample_weight is not None and not sample_weight.any():
+        return math.inf  # nothing to predict
+    onehot = targets[:, None] == np.arange(targets.max() + 1) if targets.ndim == 1 else targets
+    shares = np.average(onehot, axis=0, weights=sample_weight).astype(float)
+    if targets.ndim == 2:
+        shares = np.stack([shares, 1 - shares])
+    return float(-np.sum(shares * np.log(np.maximum(shares, 1e-300))))  # 0 log 0 = 0
+
+
+def has_diverged(losses: list[float], prior: float) -> bool:
+    """Whether the losses (before training, then one an epoch) rose past their start and end too high.
+
+    That is: a tenth above the start and above the prior's; or half as high again as the prior's, after a peak a
+    fifth above the start; or no better than the prior's, after a peak twice as high as the start.
+    """
+    first, peak, last = losses[0], max(losses), losses[-1]
+    return (
+        last > max(prior, 1.1 * first)
+        or (peak > 1.2 * first and last > 1.5 * prior)
+        or (peak > 2 * first and last > 0.98 * prior)
+    )
+
+
+# %% [markdown]
 # ## From labels to targets and back
 
 

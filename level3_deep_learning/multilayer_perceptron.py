@@ -53,6 +53,10 @@ from level3_deep_learning.minibatch_training import (
     check_parameters,
     decode,
     encode_targets,
+    has_diverged,
+    network_loss,
+    penalty,
+    prior_loss,
     set_learning_rate,
     stratified_split,
     train_one_epoch,
@@ -424,6 +428,10 @@ class MLPClassifier(ClassifierMixin, Estimator):
 
         Raises:
             ValueError: bad data or parameters (named), or weights that grew beyond all bounds.
+
+        Warns:
+            ConvergenceWarning: the loss grew and ended above that of the class frequencies (`has_diverged`), or
+                the epochs ran out.
         """
         fresh = not (self.warm_start and hasattr(self, "network_"))
         X, targets, sample_weight = self._prepare(X, y, sample_weight, fresh)
@@ -442,8 +450,16 @@ class MLPClassifier(ClassifierMixin, Estimator):
             data = (X, targets) if sample_weight is None else (X, targets, sample_weight)
             held_out = tuple(array[held_out_rows] for array in data)
             X, targets, sample_weight = (*(array[rows] for array in data), None)[:3]
+        start = self._loss(X, targets, sample_weight)
         self._train(X, targets, sample_weight, held_out, self.max_iter, rng)
-        if self.n_iter_ == self.max_iter:
+        prior, losses = prior_loss(targets, sample_weight), [start, *self.loss_curve_[-self.n_iter_ :]]
+        if has_diverged(losses, prior):
+            warn_not_converged(
+                f"The training diverged: its loss was {start:.3g} at first, {max(losses):.3g} at worst and is "
+                f"{self.loss_:.3g} in the end, where predicting the class frequencies alone has {prior:.3g}. Lower "
+                f"learning_rate_init (now {self.learning_rate_init:g}) and standardize the features."
+            )
+        elif self.n_iter_ == self.max_iter:
             warn_not_converged(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
                 "converged yet. Increase max_iter, or learning_rate_init, or standardize the features."
@@ -552,6 +568,17 @@ class MLPClassifier(ClassifierMixin, Estimator):
             self.nesterovs_momentum and self.momentum > 0
         )  # without momentum there is nothing ahead
         return SGD(groups, lr=self.learning_rate_init, momentum=self.momentum, nesterov=nesterov)
+
+    def _loss(self, X: np.ndarray, targets: np.ndarray, sample_weight: Any) -> float:  # practice: keep
+        """Training loss of the network as it is, penalty included, on one or two thousand rows, evenly spaced."""
+        rows = slice(None, None, max(1, len(X) // 1000))
+        mass = min(200 if self.batch_size == "auto" else self.batch_size, len(X))
+        weight = None
+        if sample_weight is not None and sample_weight[rows].any():
+            weight, mass = Tensor(sample_weight[rows]), mass * float(sample_weight.mean())
+        with no_grad():
+            loss = network_loss(self.network_(Tensor(X[rows])), Tensor(targets[rows]), weight).item()
+        return loss + penalty(self.network_, self.alpha) / mass
 
     def _train(
         self, X: np.ndarray, targets: np.ndarray, sample_weight: np.ndarray | None, held_out: tuple | None,

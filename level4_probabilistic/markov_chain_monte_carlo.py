@@ -108,6 +108,7 @@
 # %%
 from __future__ import annotations
 
+import time
 from itertools import count
 from typing import NamedTuple, no_type_check
 
@@ -167,7 +168,7 @@ def metropolis(
     n_draws,
     *,
     step_size,
-    n_warmup,
+    n_warmup=1000,
     n_chains=4,
     rng=None,
     vectorized=False,
@@ -180,7 +181,7 @@ def metropolis(
             to see.
         step_size: standard deviation σ of the proposal, one number or one a coordinate; it is not adapted.
             About 2.38/√dim posterior standard deviations is best (acceptance 0.23 in many dimensions).
-        n_warmup: draws thrown away first.
+        n_warmup: draws thrown away first; 1,000 by default, as PyMC's `tune`.
         rng: a generator or a seed.
         vectorized: `logpdf` takes (k, dim) → (k,).
 
@@ -191,12 +192,17 @@ def metropolis(
     One evaluation a draw and chain.
     """
     position, n_draws, n_warmup, rng = prepare(x0, n_draws, n_warmup, n_chains, rng)
-    step = np.asarray(step_size, float)
+    try:
+        step = np.asarray(step_size, float)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"step_size must be a positive number or one a coordinate, got {step_size!r}."
+        ) from None
     if step.shape not in ((), position.shape[1:]) or not (np.isfinite(step).all() and (step > 0).all()):
         raise ValueError(
             f"step_size must be positive: a number or {position.shape[1]} of them, got {step_size}."
         )
-    target = Target(logpdf, None, vectorized)
+    began, target = time.perf_counter(), Target(logpdf, None, vectorized)
     state = target.start(position, needs_gradient=False)
     draws = np.empty((n_draws, *position.shape))
     accepted = 0.0
@@ -205,7 +211,8 @@ def metropolis(
         if iteration >= 0:
             draws[iteration] = state.position
             accepted += probability.mean()
-    return make_result(draws, accepted / n_draws, step[()], target.n_densities)
+    seconds = time.perf_counter() - began
+    return make_result(draws, accepted / n_draws, step[()], target.n_densities, seconds=seconds)
 
 
 def metropolis_step(target: Target, state: State, step, rng) -> tuple[State, np.ndarray]:
@@ -229,7 +236,7 @@ def gibbs(
     x0,
     n_draws,
     *,
-    n_warmup,
+    n_warmup=1000,
     n_chains=4,
     rng=None,
     blocks=None,
@@ -239,7 +246,8 @@ def gibbs(
     Args:
         conditionals: functions `f(x, rng)`; the b-th draws block b from its conditional distribution, given
             the other coordinates of the point `x` (dim,), and returns the new values of the block.
-        x0: (dim,) or (n_chains, dim). n_warmup: sweeps thrown away first. rng: a generator or a seed.
+        x0: (dim,) or (n_chains, dim). n_warmup: sweeps thrown away first, 1,000 by
+            default. rng: a generator or a seed.
         blocks: the coordinates that each conditional draws, as indices or lists of indices; by default the
             b-th draws coordinate b. Together they must cover every coordinate.
 
@@ -250,6 +258,10 @@ def gibbs(
     """
     position, n_draws, n_warmup, rng = prepare(x0, n_draws, n_warmup, n_chains, rng)
     dim = position.shape[1]
+    if callable(conditionals) or not all(map(callable, conditionals)):
+        raise TypeError(
+            f"conditionals must be a list of functions f(x, rng), one a block, got {conditionals!r}."
+        )
     blocks = [np.atleast_1d(block) for block in (range(len(conditionals)) if blocks is None else blocks)]
     if len(blocks) != len(conditionals) or not np.array_equal(
         np.unique(np.concatenate(blocks)), np.arange(dim)
@@ -258,14 +270,15 @@ def gibbs(
             f"conditionals and blocks must match and cover the coordinates 0 to {dim - 1}; got "
             f"{len(conditionals)} conditionals for blocks {[block.tolist() for block in blocks]}."
         )
-    draws = np.empty((n_draws, *position.shape))
+    draws, began = np.empty((n_draws, *position.shape)), time.perf_counter()
     for iteration in range(-n_warmup, n_draws):
         for x in position:
             gibbs_sweep(conditionals, blocks, x, rng)
         if iteration >= 0:
             draws[iteration] = position
     sweeps = (n_warmup + n_draws) * n_chains
-    return make_result(draws, 1.0, float("nan"), sweeps * len(conditionals))
+    seconds = time.perf_counter() - began
+    return make_result(draws, 1.0, float("nan"), sweeps * len(conditionals), seconds=seconds)
 
 
 def gibbs_sweep(conditionals, blocks, x: Float[np.ndarray, " dim"], rng) -> None:
@@ -506,7 +519,7 @@ def hmc(
     x0,
     n_draws,
     *,
-    n_warmup,
+    n_warmup=1000,
     n_chains=4,
     target_accept=0.8,
     rng=None,
@@ -521,7 +534,8 @@ def hmc(
         logpdf: log density up to a constant, at one point (dim,) → a number. gradient: its gradient, (dim,).
         x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little
             to see.
-        n_warmup: draws that adapt the step size and the diagonal metric, and are thrown away.
+        n_warmup: draws that adapt the step size and the diagonal metric, and are thrown away; 1,000 by default,
+            as PyMC's `tune`.
         target_accept: the mean acceptance probability that the step size is adapted to.
         rng: a generator or a seed.
         step_size: where to begin; None looks for one. With `n_warmup=0` it is kept, in the units of x.
@@ -564,7 +578,7 @@ def nuts(
     x0,
     n_draws,
     *,
-    n_warmup,
+    n_warmup=1000,
     n_chains=4,
     target_accept=0.8,
     rng=None,
@@ -579,7 +593,8 @@ def nuts(
         logpdf: log density up to a constant, at one point (dim,) → a number. gradient: its gradient, (dim,).
         x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little
             to see.
-        n_warmup: draws that adapt the step size and the diagonal metric, and are thrown away.
+        n_warmup: draws that adapt the step size and the diagonal metric, and are thrown away; 1,000 by default,
+            as PyMC's `tune`.
         target_accept: the mean acceptance probability that the step size is adapted to; raise it against
             divergences.
         rng: a generator or a seed.

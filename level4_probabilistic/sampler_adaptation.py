@@ -26,6 +26,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -186,6 +187,7 @@ def run(
     validate_number(target_accept, "target_accept", minimum=0, maximum=1, exclusive=True)
     if step_size is not None:
         step_size = validate_number(step_size, "step_size", minimum=0, exclusive=True)
+    began = time.perf_counter()
     state, scale = target.start(x0, needs_gradient=True), np.ones(x0.shape[1])
     if check_gradient:
         require_gradient(target, state)
@@ -207,6 +209,8 @@ def run(
         inverse_metric=scale**2,
         diverging=diverging,
         tree_depth=depth,
+        gradient_checked=bool(check_gradient),
+        seconds=time.perf_counter() - began,
     )
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, no_type_check
 
 import numpy as np
@@ -53,6 +53,8 @@ class SamplerResult:
         diverging: (chains, draws), which draws those were.
         tree_depth: (chains, draws), how often NUTS doubled; zeros elsewhere.
         n_evaluations: gradients (HMC, NUTS), densities (Metropolis) or conditionals (Gibbs), over all chains.
+        gradient_checked: whether HMC and NUTS compared the gradient with the density; None where there is none.
+        seconds: that the sampling took, warm-up included; two results may be equal without it.
     """
 
     draws: Float[np.ndarray, "chains draws dim"]
@@ -63,20 +65,24 @@ class SamplerResult:
     diverging: Bool[np.ndarray, "chains draws"]
     tree_depth: Int[np.ndarray, "chains draws"]
     n_evaluations: int = 0
+    gradient_checked: bool | None = None
+    seconds: float = field(default=float("nan"), compare=False)
 
     def __repr__(self) -> str:
         chains, n_draws, dim = self.draws.shape
         return (
             f"SamplerResult({count(chains, 'chain')} of {count(n_draws, 'draw')} in {count(dim, 'dimension')}, "
-            f"acceptance {self.acceptance:.2f}, {count(self.n_divergences, 'divergence')}; see draws, summary())"
+            f"acceptance {self.acceptance:.2f}, {count(self.n_divergences, 'divergence')}, "
+            f"{count(self.n_evaluations, 'evaluation')}; see draws, summary())"
         )
 
     def summary(self, names=None) -> SamplerSummary:
         """Table of what the draws say of each coordinate, and in words whether to trust them.
 
         Mean, standard deviation, Monte Carlo standard error of the mean, 5 % and 95 % quantiles, R-hat, bulk and
-        tail effective sample size, as `arviz.summary` has them. Says what to try where R-hat exceeds 1.01, an
-        effective sample size is below 400, or draws diverged.
+        tail effective sample size, as `arviz.summary` has them; what the sampling cost. Says what to try where
+        R-hat exceeds 1.01, an effective sample size is below 400, draws diverged, or coordinates are strongly
+        correlated.
 
         Args:
             names: of the coordinates; x0, x1, … by default.
@@ -183,7 +189,12 @@ def prepare(x0, n_draws, n_warmup, n_chains, rng):
     n_draws = validate_number(n_draws, "n_draws", minimum=1, integer=True)
     n_warmup = validate_number(n_warmup, "n_warmup", minimum=0, integer=True)
     n_chains = validate_number(n_chains, "n_chains", minimum=1, integer=True)
-    position = np.array(x0, dtype=float)
+    try:
+        position = np.array(x0, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"x0 must hold numbers, one point of shape (dim,) or one a chain, got {x0!r}."
+        ) from None
     if position.ndim == 0:
         position = position[None]
     if position.ndim == 1:
@@ -234,8 +245,9 @@ def warn_of_trouble(n_divergences, n_saturated, n_draws, target_accept):
         )
     if n_saturated:
         warnings.warn(
-            f"{n_saturated} of {n_draws} draws reached max_tree_depth before the trajectory turned: the draws are "
-            "dear, and wrong if the gradient is not logpdf's. Check the gradient and rhat, rescale or decorrelate the parameters, or raise max_tree_depth.",
+            f"{n_saturated} of {n_draws} draws reached max_tree_depth before the trajectory turned: each took as many "
+            "gradients as max_tree_depth allows, and moved less far than it should. Check the gradient and rhat, "
+            "rescale or decorrelate the parameters, or raise max_tree_depth.",
             UserWarning,
             stacklevel=4,
         )

@@ -150,6 +150,14 @@ from level5_research.tabular_reinforcement_learning_references import (
     solve_linear_program,
     solve_policy,
 )
+from level5_research.tabular_reinforcement_learning_summary import (
+    LearningSummary,
+    count,
+    last_tenth,
+    summarize_learning,
+    table_text,
+    tenth,
+)
 from level5_research.tabular_reinforcement_learning_worlds import (
     MarkovDecisionProcess,
     TabularEnvironment,
@@ -197,9 +205,9 @@ __all__ = [
 
 
 # %%
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
-    """What a planner found.
+    """What a planner found. Prints as one line.
 
     Attributes:
         values: v(s), shape (S,). q: q(s, a), shape (S, A).
@@ -211,6 +219,12 @@ class Plan:
     q: Float[np.ndarray, "S A"]
     policy: Int[np.ndarray, " S"]
     n_sweeps: int
+
+    def __repr__(self) -> str:  # practice: keep
+        return (
+            f"Plan({table_text(self.q)}, {count(self.n_sweeps, 'sweep')}, values from {self.values.min():.4g} to "
+            f"{self.values.max():.4g}; see values, q, policy)"
+        )
 
 
 # %% [markdown]
@@ -463,14 +477,15 @@ def returns_to_go(rewards: list[float], gamma: float, tail: float) -> list[float
 
 
 # %%
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Control:
-    """What a learner found.
+    """What a learner found. Prints as one line; `summary()` says how the learning went.
 
     Attributes:
         q: learnt action values, shape (S, A). policy: the first action of largest q in each state, (S,).
         returns: discounted return of each episode as it was lived, exploration included, shape (n_episodes,).
         lengths: steps of each episode, (n_episodes,). visits: updates of each pair, (S, A).
+        last_change: the largest change of an entry of q over the last tenth of the episodes.
     """
 
     q: Float[np.ndarray, "S A"]
@@ -478,6 +493,17 @@ class Control:
     returns: Float[np.ndarray, " n"]
     lengths: Int[np.ndarray, " n"]
     visits: Int[np.ndarray, "S A"]
+    last_change: float = math.nan
+
+    def __repr__(self) -> str:  # practice: keep
+        return (
+            f"Control({table_text(self.q)}, {count(len(self.returns), 'episode')}, mean return "
+            f"{last_tenth(self.returns).mean():.4g} in the last tenth; see summary(), q, policy, returns)"
+        )
+
+    def summary(self) -> LearningSummary:  # practice: keep
+        """How the learning went: returns and lengths at the end, pairs never tried, whether q still moves."""
+        return summarize_learning(self.returns, self.lengths, self.visits, self.last_change)
 
 
 @no_type_check
@@ -518,6 +544,8 @@ class _Learner:
         for episode in range(self.n_episodes):
             if episode > 0:
                 state, _ = self.env.reset()
+            if episode == self.n_episodes - tenth(self.n_episodes):
+                before = np.mean(self.tables, axis=0)
             self.epsilon = self.epsilon_of(episode)
             action = self.act([sum(values) for values in zip(*(q[state] for q in self.tables), strict=True)])
             total, discount, length, ended = 0.0, 1.0, 0, False
@@ -532,8 +560,9 @@ class _Learner:
                 state, action = next_state, next_action
             returns.append(total)
             lengths.append(length)
-        q = np.mean(self.tables, axis=0)
-        return Control(q, q.argmax(axis=1), np.array(returns), np.array(lengths), np.sum(self.visits, axis=0))
+        q, visits = np.mean(self.tables, axis=0), np.sum(self.visits, axis=0)
+        change = float(np.abs(q - before).max())
+        return Control(q, q.argmax(axis=1), np.array(returns), np.array(lengths), visits, change)
 
 
 # %% [markdown]
@@ -938,7 +967,7 @@ def benchmarks() -> list[Benchmark]:
 
 # %%
 def example():
-    """The optimal policy of the 8×8 lake, and how Q-learning finds the way over the 4×4 lake."""
+    """The optimal policy of the 8×8 lake, and with which step sizes Q-learning reaches the 4×4 lake's optimum."""
     import gymnasium
 
     from shared.figures import COLORS, subplots

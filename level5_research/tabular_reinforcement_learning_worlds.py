@@ -41,7 +41,7 @@ from shared.arrays import validate_number
 
 
 # %%
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MarkovDecisionProcess:
     """A transition table as arrays, checked. Memory O(S·A·b), b the largest number of outcomes of a pair.
 
@@ -54,6 +54,12 @@ class MarkovDecisionProcess:
     reward: Float[np.ndarray, "A S"]
     weight: Float[np.ndarray, "b A S"]
     next_state: Int[np.ndarray, "b A S"]
+
+    def __repr__(self) -> str:
+        return (
+            f"MarkovDecisionProcess({self.n_states} states, {self.n_actions} actions, at most "
+            f"{len(self.weight)} outcomes a pair; see reward, weight, next_state)"
+        )
 
     @property
     def n_states(self) -> int:

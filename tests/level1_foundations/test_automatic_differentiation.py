@@ -1226,7 +1226,17 @@ REFUSED = {
     "squeeze": (lambda x: x.squeeze(4), IndexError, "dim 4 is out of range"),
     "unsqueeze": (lambda x: x.unsqueeze(4), IndexError, "dim 4 is out of range"),
     "permute": (lambda x: x.permute(0, 0), ValueError, "each of the 2 axes once"),
-    "matmul": (lambda x: x @ x[:2], ValueError, "mismatch"),
+    "matmul": (
+        lambda x: x @ x[:2],
+        ValueError,
+        r"mat1 and mat2 shapes cannot be multiplied \(3x3 and 2x3\): mat1 has 3 columns, mat2 2 rows",
+    ),
+    "matmul of a vector": (lambda x: x[0] @ x[:2], ValueError, r"cannot be multiplied \(1x3 and 2x3\)"),
+    "matmul of stacks": (
+        lambda x: ad.ones(2, 3, 3) @ ad.ones(4, 3, 3),
+        ValueError,
+        r"\(2x3x3 and 4x3x3\): the axes before the last two, \(2,\) and \(4,\), do not broadcast",
+    ),
     "matmul of a number": (lambda x: x @ ad.tensor(1.0), RuntimeError, "at least one axis"),
     "cat": (lambda x: ad.cat([]), ValueError, "non-empty"),
     "split": (lambda x: ad.split(x, [1, 1]), RuntimeError, "sum to 2, but dim 0 has size 3"),

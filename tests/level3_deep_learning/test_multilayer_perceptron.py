@@ -420,6 +420,74 @@ def test_stops_when_nothing_improves_and_warns_when_the_epochs_run_out(blobs):
     assert forever.n_iter_ == 30
 
 
+def test_the_prior_loss_is_that_of_the_class_shares():
+    codes = np.array([0, 1, 1, 2, 2, 2, 2, 2])
+    shares = np.array([1, 2, 5]) / 8
+    assert minibatch_training.prior_loss(codes) == pytest.approx(-np.sum(shares * np.log(shares)))
+    weighted = minibatch_training.prior_loss(codes[:3], np.array([2.0, 1.0, 1.0]))
+    assert weighted == pytest.approx(np.log(2))
+    labels = np.array([[1.0, 0], [0, 0], [0, 0], [0, 1]])
+    entropy = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
+    assert minibatch_training.prior_loss(labels) == pytest.approx(2 * entropy)
+    assert minibatch_training.prior_loss(labels[:, :1] * 0) == 0
+    assert minibatch_training.prior_loss(codes, np.zeros(8)) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("losses", "diverged"),
+    [
+        ([2.3, 1.0, 0.5], False),
+        ([2.3, 2.29, 2.3], False),  # nothing learnt: another matter
+        ([136.0, 60.0, 20.0], False),  # falls from a bad start; the epochs ran out
+        ([2.3, 9e9, 1.0], False),  # it recovered
+        ([0.01, 0.02, 0.05], False),  # goes on from a good network
+        ([136.0, 9.3e9, 2304.0], True),
+        ([136.0, 20.0, 60.0, 4.0], False),  # an unsteady fall from a bad start
+        ([2.0, 2.5, 2.6], True),
+        ([2.4, 168.0, 2.35], True),  # thrown far off, and no better than the class shares
+        ([2.4, 4.0, 2.2], False),
+    ],
+)
+def test_divergence_is_a_loss_that_rose_and_stayed_above_the_prior(losses, diverged):
+    assert minibatch_training.has_diverged(losses, prior=2.3) == diverged
+
+
+@pytest.mark.parametrize("options", [{}, {"solver": "sgd"}, {"early_stopping": True}, {"max_iter": 3}])
+def test_a_learning_rate_that_is_too_large_is_named(blobs, options):
+    X, y = blobs
+    rate = 1e3 if options.get("solver") != "sgd" else 10.0
+    with pytest.warns(UserWarning, match="diverged: .* Lower learning_rate_init") as caught:
+        model = quick(learning_rate_init=rate, **options).fit(10 * X, y)
+    assert len(caught) == 1 and f"is {model.loss_:.3g} in the end" in str(caught[0].message)
+    assert f"frequencies alone has {np.log(3):.3g}" in str(caught[0].message)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"alpha": 100.0},
+        {"alpha": 10.0, "batch_size": 7},
+        {"solver": "sgd"},
+        {"activation": "logistic"},
+        {"max_iter": 1},
+        {"learning_rate_init": 1e-6},
+        {"early_stopping": True},
+    ],
+)
+@pytest.mark.parametrize("scale", [1, 100])
+def test_a_sane_training_has_not_diverged(blobs, options, scale):
+    X, y = blobs
+    rate = 0.01 / scale**2 if options.get("solver") == "sgd" else 0.01
+    for labels in (y, y == "elm"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            quick(**{"learning_rate_init": rate, "max_iter": 20, **options}).fit(
+                scale * X, labels, np.linspace(0, 2, len(y))
+            )
+        assert not any("diverged" in str(warning.message) for warning in caught)
+
+
 def test_early_stopping_returns_to_the_best_weights(blobs):
     X, y = blobs
     model = fit_quietly(quick(max_iter=100, early_stopping=True, validation_fraction=0.3), X, y)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import doctest
+import inspect
 import math
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -591,6 +593,23 @@ def test_what_else_is_refused():
         gibbs([lambda x, rng: 0.0], [0.0, 0.0], 5, n_warmup=0)
 
 
+def test_arguments_of_another_kind_are_told_what_is_needed():
+    with pytest.raises(TypeError, match="x0 must hold numbers, one point of shape .* got 'a'"):
+        nuts(normal_log_density, normal_gradient, "a", 5)
+    with pytest.raises(TypeError, match="step_size must be a positive number or one a coordinate, got 'a'"):
+        metropolis(normal_log_density, [0.0], 5, step_size="a")
+    for conditionals in (lambda x, rng: 0.0, [1.0]):
+        with pytest.raises(TypeError, match="conditionals must be a list of functions"):
+            gibbs(conditionals, [0.0], 5)
+
+
+@pytest.mark.parametrize("sampler", [metropolis, gibbs, hmc, nuts])
+def test_warm_up_is_as_long_as_in_pymc_by_default(sampler):
+    pymc = pytest.importorskip("pymc")
+    default = inspect.signature(sampler).parameters["n_warmup"].default
+    assert default == inspect.signature(pymc.sample).parameters["tune"].default == 1000
+
+
 # Warm-up
 
 
@@ -883,7 +902,7 @@ def some_result(n_draws=500):
 def test_a_result_prints_in_one_line():
     result = some_result(n_draws=50)
     text = repr(result)
-    assert "\n" not in text and len(text) < 150
+    assert "\n" not in text and len(text) < 150 and f" {result.n_evaluations:,} evaluations;" in text
     assert text.startswith("SamplerResult(4 chains of 50 draws in 3 dimensions, acceptance 0.")
     one = metropolis(lambda x: 0.0, [0.0], 1, step_size=1.0, n_warmup=0, n_chains=1, rng=0)
     assert repr(one).startswith(
@@ -929,7 +948,11 @@ def test_the_summary_is_a_table_with_a_verdict():
     assert len({len(line) for line in lines[:4]}) == 1
     assert lines[5].startswith("4 chains of 500 draws, acceptance 0.")
     assert "step size" in lines[5] and "tree depth" in lines[5] and lines[5].endswith("0 divergences")
-    assert "nothing speaks against them" in lines[6] and len(lines) == 7
+    assert re.fullmatch(
+        r"[\d,]+ evaluations with warm-up in [\d.]+ s, [\d.]+ effective draws of .* for each 1,000 of them",
+        lines[6],
+    )
+    assert "nothing speaks against them" in lines[7] and len(lines) == 8
 
 
 def test_the_summary_says_what_is_wrong_and_what_to_try():
@@ -943,13 +966,100 @@ def test_the_summary_says_what_is_wrong_and_what_to_try():
     for words in (
         "Do not trust these draws yet",
         "R-hat is .* above 1.01: the chains do not agree. Raise n_warmup",
-        r"ESS is \d+ for x\d, below 400: .* Raise n_draws \(about \d+ times\)",
+        r"ESS is \d+ for x\d, below 400: .* More draws alone are no remedy.* several modes .*reparameterize",
         "7 of 2000 draws diverged: .* Raise target_accept .* non-centered",
     ):
         assert re.search(words, text), words
     assert len(apart.summary().problems) == 3
     short = result_of(result.draws[:, :80]).summary()
     assert re.search(r"ESS is 1\d\d for x\d, .* \(about [34] times\)", short.problems[-1])
+
+
+def test_the_summary_counts_what_the_draws_cost():
+    result = some_result()
+    summary = result.summary()
+    fewest = np.minimum(summary.ess_bulk, summary.ess_tail).min()
+    assert summary.n_evaluations == result.n_evaluations and 0 < summary.seconds == result.seconds
+    assert summary.ess_per_1000_evaluations == pytest.approx(1000 * fewest / result.n_evaluations)
+    assert dataclasses.replace(result, seconds=9.0) == result, (
+        "the same draws are equal, however long they took"
+    )
+    for sampled in (
+        metropolis(normal_log_density, [0.0], 20, step_size=1.0, n_warmup=0, rng=0),
+        gibbs([lambda x, rng: rng.normal()], [0.0], 20, n_warmup=0, rng=0),
+    ):
+        assert sampled.seconds > 0 and sampled.gradient_checked is None
+        assert f"{sampled.n_evaluations} evaluations with warm-up in" in str(sampled.summary())
+
+
+@pytest.mark.parametrize("factor", [2.0, -1.0])
+def test_an_unchecked_gradient_is_suspected_first(factor):
+    start = np.random.default_rng(0).normal(size=(4, 3))
+    arguments = (normal_log_density, lambda x: -factor * x, start, 60)
+    result = hmc(*arguments, n_warmup=40, rng=0, vectorized=True, check_gradient=False)
+    summary = result.summary()
+    assert result.gradient_checked is False and "gradient not checked" in summary.sampling
+    assert summary.problems[0].startswith("The gradient was not compared with logpdf")
+    assert "First run with check_gradient=True" in summary.problems[0]
+    assert "Once the gradient is known to be right" in summary.problems[-1]
+    assert not re.search(r"about \d+ times", str(summary))
+    with pytest.raises(ValueError, match="gradient is not the gradient of logpdf"):
+        hmc(*arguments, n_warmup=40, rng=0, vectorized=True)
+    assert some_result().gradient_checked is True
+
+
+def test_more_than_ten_times_the_draws_is_no_advice():
+    rng = np.random.default_rng(0)
+    few = result_of(rng.normal(size=(4, 30, 1))).summary()
+    assert re.search(r"Raise n_draws \(about ([4-9]|10) times\)", few.problems[-1])
+    fewer = result_of(rng.normal(size=(4, 5, 1))).summary()
+    assert fewer.problems[-1].endswith("There are 20 draws in all: raise n_draws.")
+    wandering = result_of(np.cumsum(rng.normal(size=(4, 200, 1)), axis=1)).summary()
+    assert not re.search(r"\d times", str(wandering)) and "More draws alone are no remedy" in str(wandering)
+
+
+def correlated_draws(rho, chains=4, n=500):
+    draws = np.random.default_rng(0).normal(size=(chains, n, 3))
+    draws[..., 2] = rho * draws[..., 0] + np.sqrt(1 - rho**2) * draws[..., 2]
+    return dataclasses.replace(result_of(draws * [1, 10, 100]), step_size=0.1, gradient_checked=True)
+
+
+def test_the_summary_names_strong_correlations_and_what_helps():
+    result = correlated_draws(-0.99)
+    summary = result.summary(["a", "b", "c"])
+    assert summary.problems == () and "To make them cheaper:\n- The draws of a and c" in str(summary)
+    (advice,) = summary.advice
+    assert re.search(
+        r"a and c correlate by -0\.9(89|9|91); the condition number of all .* is (1[89]\d|2[01]\d)", advice
+    )
+    assert "diagonal metric" in advice and "about 14 times the steps" in advice and "QR" in advice
+    L = eval(re.search(r"L = (np\.\S+(\(.*?\))*), whose", advice)[1], {"np": np, "result": result})
+    z = np.linalg.solve(L, result.draws.reshape(-1, 3).T)
+    np.testing.assert_allclose(np.cov(z), np.eye(3), atol=1e-8)
+    gibbs_draws = dataclasses.replace(result, step_size=np.nan, gradient_checked=None)
+    assert "in one block" in gibbs_draws.summary().advice[0]
+    walk = dataclasses.replace(result, gradient_checked=None)
+    assert "metric" not in walk.summary().advice[0] and "Sample z" in walk.summary().advice[0]
+    assert "decorrelate the coordinates as said below" in correlated_draws(0.99, n=50).summary().problems[-1]
+
+
+def test_the_summary_names_no_correlation_that_may_be_chance():
+    assert correlated_draws(0.5).summary().advice == ()
+    wandering = np.cumsum(np.random.default_rng(0).normal(size=(4, 300, 8)), axis=1)
+    assert result_of(wandering).summary().advice == ()
+    apart = correlated_draws(0.0)
+    apart = dataclasses.replace(apart, draws=apart.draws + 50 * np.arange(4)[:, None, None])
+    assert apart.summary().advice == ()
+    assert correlated_draws(0.99, n=1).summary().advice == ()
+
+
+def test_many_mild_correlations_count_together():
+    """Thirty coordinates with a common part of variance 0.85: condition number 1 + 30 · 0.85/0.15 = 171."""
+    rng = np.random.default_rng(0)
+    draws = np.sqrt(0.85) * rng.normal(size=(4, 500, 1)) + np.sqrt(0.15) * rng.normal(size=(4, 500, 30))
+    (advice,) = dataclasses.replace(result_of(draws), step_size=1.0).summary().advice
+    condition = float(re.search(r"condition number of all correlations is (\d+)", advice)[1])
+    assert condition == pytest.approx(171 * ((1 + np.sqrt(30 / 2000)) / 1) ** 2, rel=0.3)
 
 
 def test_the_summary_looks_at_the_tails_too():
@@ -989,6 +1099,23 @@ def test_the_example_in_the_documentation_runs():
     (example,) = doctest.DocTestFinder(recurse=False).find(SamplerResult, "SamplerResult", globs={})
     assert len(example.examples) == 4
     assert doctest.DocTestRunner(optionflags=options).run(example).failed == 0
+
+
+def test_the_example_in_the_readme_prints_what_it_says(capsys):
+    page = (Path(__file__).parents[2] / "level4_probabilistic" / "README.md").read_text(encoding="utf-8")
+    code, printed = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", page, re.DOTALL).groups()
+    exec(code, {})
+    came = capsys.readouterr().out
+    # Another processor may round differently, and a trajectory amplifies that: the words are to be the same, and
+    # the means to be as near as their Monte Carlo errors say.
+    number = r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]\d+)?"
+    words = [re.sub(r"\s+", " ", re.sub(number, "#", text)).strip() for text in (came, printed)]
+    assert words[0] == words[1]
+    for ours, theirs in zip(came.splitlines()[1:3], printed.splitlines()[1:3], strict=True):
+        (mean, _, error), (expected, _, _) = (
+            [float(value) for value in re.findall(number, line)[:3]] for line in (ours, theirs)
+        )
+        assert abs(mean - expected) < 6 * error
 
 
 # The posteriors and the diagnostics

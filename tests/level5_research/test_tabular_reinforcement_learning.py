@@ -440,6 +440,53 @@ def test_nothing_warns_on_good_input():
         rl.q_learning(corridor(), 5, rng=0)
 
 
+# What the results print
+
+
+def test_results_print_in_one_line():
+    env = corridor(max_episode_steps=30)
+    learnt = rl.q_learning(env, 1000, rng=0)
+    model = rl.markov_decision_process(TWO_STATES)
+    for result in (learnt, rl.value_iteration(env.P, GAMMA), rl.policy_iteration(env.P, GAMMA), model):
+        assert "\n" not in repr(result) and len(repr(result)) < 150
+    assert repr(learnt).startswith("Control(4 states and 2 actions, 1,000 episodes, mean return -4.")
+    plan = rl.value_iteration(TWO_STATES, 0.0)
+    assert repr(plan) == ("Plan(2 states and 2 actions, 1 sweep, values from 2 to 5; see values, q, policy)")
+    assert "2 states, 2 actions, at most 1 outcomes" in repr(model)
+
+
+@each_learner
+def test_the_summary_of_a_learner(learner):
+    learnt = learner(corridor(max_episode_steps=30), 50, epsilon=0.3, rng=0)
+    summary = learnt.summary()
+    assert (summary.n_episodes, summary.n_states, summary.n_actions) == (50, 4, 2)
+    assert summary.mean_return == pytest.approx(learnt.returns[-5:].mean())
+    assert summary.first_return == pytest.approx(learnt.returns[:5].mean())
+    assert summary.mean_length == pytest.approx(learnt.lengths[-5:].mean())
+    assert summary.standard_error == pytest.approx(learnt.returns[-5:].std(ddof=1) / np.sqrt(5))
+    shorter = learner(corridor(max_episode_steps=30), 45, epsilon=0.3, rng=0)
+    np.testing.assert_array_equal(shorter.returns, learnt.returns[:45])
+    assert (
+        summary.last_change == pytest.approx(np.abs(learnt.q - shorter.q).max()) and summary.last_change > 0
+    )
+    assert "50 episodes, 4 states, 2 actions\nmean return -" in str(summary)
+
+
+def test_the_summary_counts_what_was_never_tried():
+    """Always right, in a corridor with a cellar of two states that nobody enters."""
+    P = [*corridor(3).P, [[(1.0, 3, 0.0, False)]] * 2, [[(1.0, 4, 0.0, False)]] * 2]
+    start = np.zeros((5, 2))
+    start[:, 0] = -100.0
+    learnt = rl.q_learning(rl.TabularEnvironment(P, np.eye(5)[0]), 3, epsilon=0.0, initial_q=start, rng=0)
+    summary = learnt.summary()
+    assert (summary.n_untried_pairs, summary.n_unvisited_states) == (7, 2)
+    assert (
+        "7 of 10 pairs of state and action never tried, in 2 states no action at all; 3 in states where others "
+        "were: raise epsilon"
+    ) in str(summary)
+    assert "±" not in str(summary), "the last tenth is a single episode"
+
+
 # All of it together
 
 
