@@ -80,11 +80,20 @@ def list_command(level: Level = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(topic: Annotated[str, typer.Argument(help="A topic by name.")]) -> None:
-    """The topic's page in the terminal: prose, mathematics and code."""
+def show(
+    page: Annotated[
+        str,
+        typer.Argument(help="A topic, another page of its level's folder, or failure_modes/TOPIC."),
+    ],
+    failures: Annotated[
+        bool, typer.Option("--failures", "--failure-modes", help="The topic's failure modes.")
+    ] = False,
+    pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page by page on a terminal.")] = True,
+) -> None:
+    """A topic's page in the terminal: prose, mathematics and code."""
     from groundup import reports
 
-    reports.show_topic(topic)
+    reports.show_page(page, failures=failures, pager=pager)
 
 
 @app.command()
@@ -135,7 +144,12 @@ def break_command(
 
 @app.command()
 def ledger(
-    topics: Topics = None,
+    topics: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TOPIC]...", help="Topics by name, or to show: entries by id, TOPIC/KIND/NAME."
+        ),
+    ] = None,
     write: Annotated[
         bool, typer.Option("--write", help="Run everything and write ledger and notes.")
     ] = False,
@@ -231,6 +245,8 @@ def _usage(error: Any) -> str:
     import difflib
 
     message = error.format_message()
+    if (typed := _typed(error)) is not None and repr(typed) not in message:
+        message += f", got {typed!r}"
     if getattr(error, "possibilities", None):  # of options; typer names distant ones, too
         whole = [name for name in error.possibilities if name.startswith(error.option_name)]
         near = whole or difflib.get_close_matches(error.option_name, error.possibilities, cutoff=0.75)
@@ -239,6 +255,13 @@ def _usage(error: Any) -> str:
     if asked is None:
         return f"{message} ('groundup --help' shows the commands.)"
     return f"{message} ('groundup {asked} --help' shows what it takes.)"
+
+
+def _typed(error: Any) -> Any:
+    """The value that did not pass typer's check, where it says which."""
+    details = getattr(error.__cause__, "errors", None)
+    found = details() if callable(details) else []
+    return found[0].get("input") if found and isinstance(found[0], dict) else None
 
 
 def _fail(message: str, status: int) -> None:

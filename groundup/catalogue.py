@@ -31,6 +31,7 @@ class Topic:
     needs: tuple[str, ...]
     mirrors: tuple[str, ...]
     seconds: float
+    also: tuple[str, ...] = ()  # abbreviations and class names under which one may look for it
 
     @property
     def module_name(self) -> str:
@@ -101,6 +102,7 @@ def levels() -> tuple[Level, ...]:
                     needs=tuple(topic["needs"]),
                     mirrors=tuple(topic["mirrors"]),
                     seconds=float(topic["seconds"]),
+                    also=tuple(topic.get("also", ())),
                 )
                 for topic in level["topic"]
             ),
@@ -131,19 +133,74 @@ def get(name: str) -> Topic:
     Raises:
         UnknownTopic: with the nearest names.
     """
-    wanted = name.strip().lower().replace("-", "_").replace(" ", "_").removesuffix(".py")
+    wanted = _forgiven(name)
     if wanted in topics():
         return topics()[wanted]
-    near = _speaking_of(wanted) or difflib.get_close_matches(wanted, topics(), n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}?" if near else "'groundup list' shows what there is."
-    raise UnknownTopic(f"no topic is called {name!r}: {hint}")
+    if wanted in pages():
+        raise UnknownTopic(f"{name!r} is a page and no topic: 'groundup show {wanted}' reads it.")
+    raise UnknownTopic(f"no topic is called {name!r}: {_suggestion(wanted, topics())}")
+
+
+def pages() -> dict[str, Path]:
+    """Every page that can be read, by name: topics, their other parts, and `failure_modes/NAME`."""
+    found = {name: topic.path for name, topic in topics().items()}
+    for prefix, folder in (("", ""), ("failure_modes/", "failure_modes")):
+        for level in levels():
+            for path in sorted((ROOT / level.package / folder).glob("*.py")):
+                if path.stem != "__init__" and "\n# %%" in path.read_text(encoding="utf-8"):
+                    found.setdefault(prefix + path.stem, path)
+    return found
+
+
+def get_page(name: str, *, failures: bool = False) -> tuple[Path, Topic | None]:
+    """The page of that name, and the topic if it is the topic's own or that of its failure modes.
+
+    It may be given as a path, too, such as `level2_classical/failure_modes/k_means.py`.
+
+    Raises:
+        UnknownTopic: with the nearest names.
+    """
+    wanted = _forgiven(name)
+    folder, _, last = wanted.rpartition("/")
+    if failures or folder.rpartition("/")[2] == "failure_modes":
+        known = pages()
+        wanted, topic = f"failure_modes/{last}", topics().get(last)
+        if wanted not in known:
+            get_page(last)  # a name that is unknown is told as such
+            raise UnknownTopic(f"{last} is part of a topic, and has no page of failure modes of its own.")
+        return known[wanted], topic
+    if folder in {level.package for level in levels()}:
+        wanted = last
+    if wanted in topics():
+        return topics()[wanted].path, topics()[wanted]
+    if wanted not in (known := pages()):
+        raise UnknownTopic(f"no topic or page is called {name!r}: {_suggestion(wanted, known)}")
+    return known[wanted], None
+
+
+def _forgiven(name: str) -> str:
+    name = name.strip().removeprefix(f"{ROOT}/").removeprefix("./")
+    return name.lower().replace("-", "_").replace(" ", "_").removesuffix(".py")
+
+
+def _suggestion(wanted: str, names: Iterable[str]) -> str:
+    near = _speaking_of(wanted) or difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else "'groundup list' shows what there is."
 
 
 def _speaking_of(wanted: str) -> list[str]:
-    """Topics with all these words in their name, else in their title, else in their summary.
+    """Topics that are also called so, else those with all these words in their name, title, or summary.
 
     "clusters" finds "clustering": of a long word the last three letters may differ.
     """
+    plain = wanted.replace("_", "")
+    called = [
+        topic.name
+        for topic in topics().values()
+        if plain in [other.lower().replace("-", "").replace("_", "").replace(" ", "") for other in topic.also]
+    ]
+    if called:
+        return called[:3]
     stems = [word[: max(4, len(word) - 3)] for word in re.findall(r"[a-z0-9]{3,}", wanted)]
     for part in ("name", "title", "summary") if stems else ():
         found = []

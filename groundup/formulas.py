@@ -1,7 +1,7 @@
 r"""Formulas for a terminal: TeX between dollar signs becomes Unicode on one line, $\bar y_{k-1}$ becomes ȳₖ₋₁.
 
 It knows the TeX that the topics use; a command that it does not know stays as it is written. Indices and powers
-that Unicode lacks keep their mark and braces: `p_{first}`. A fraction becomes a quotient, with parentheses wherever
+that Unicode lacks keep their mark and braces: `p_{first}`, and then so do all words of that formula. A fraction becomes a quotient, with parentheses wherever
 the line would otherwise mean something else. A matrix is written row after row: [1  2; 3  4].
 """
 
@@ -76,6 +76,10 @@ COMMANDS = {
 }  # fmt: skip
 ARGUMENTS = dict.fromkeys((*WORDS, *ACCENTS, *ALPHABETS, "operatorname", "sqrt", "tag"), 1)
 ARGUMENTS |= dict.fromkeys(("frac", "tfrac", "dfrac"), 2)
+SPELLED = "\ue000"  # for private use: at the end of a word that is to be written out
+WORD_BELOW = re.compile(
+    rf"(?P<mark>[_^])(?P<brace>\{{?)\\(?:{'|'.join(sorted(WORDS))})\{{(?P<word>[A-Za-z]{{2,}})\}}"
+)
 TERMS = {"atom", "close", "fraction", "large"}
 SPAN = re.compile(
     r"(?P<fence>^(?P<ticks>```+|~~~+).*?^(?P=ticks))"  # code stays code
@@ -105,14 +109,25 @@ def spans(text: str) -> Iterator[tuple[str, str]]:
 
 def inline(tex: str) -> str:
     """A formula within a sentence."""
-    return re.sub(r"\s{3,}", "  ", _join(_parse(tex))).strip()
+    return re.sub(r"\s{3,}", "  ", _line(tex)).strip()
 
 
 def display(tex: str, width: int = 72) -> list[str]:
     """A formula of its own, in one line, or in one for each of its parts if it is wider than that."""
-    whole = re.sub(r"\s{3,}", WIDE, _join(_parse(tex)).strip())
+    whole = re.sub(r"\s{3,}", WIDE, _line(tex).strip())
     whole = re.sub(rf"([⟹⇒⟺]){WIDE}", r"\1 ", whole)
     return [whole] if len(whole) <= width else whole.split(WIDE)
+
+
+def _line(tex: str) -> str:
+    """The formula in one line; the words among its indices are all set small, or none is."""
+    words = [(found["mark"], found["word"]) for found in WORD_BELOW.finditer(tex)]
+    if all(set(word) <= set(SUBSCRIPTS if mark == "_" else SUPERSCRIPTS) for mark, word in words):
+        return _join(_parse(tex))
+    spelled = WORD_BELOW.sub(
+        lambda found: f"{found['mark']}{found['brace']}\\text{{{found['word']}{SPELLED}}}", tex
+    )
+    return _join(_parse(spelled)).replace(SPELLED, "")
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from shared.agreement import Agreement
     from shared.failure_mode import Outcome
 
-__all__ = ["bench", "break_topics", "check_ledger", "list_topics", "run", "show_path", "show_topic"]
-
-OUTPUT = Path("output")
-
+__all__ = ["bench", "break_topics", "check_ledger", "list_topics", "run", "show_page", "show_path"]
 
 # --- the map ---------------------------------------------------------------------------------------------
 
@@ -60,18 +57,24 @@ def show_path(name: str, *, as_json: bool) -> None:
     print(f"\nBegin with: groundup show {steps[0].name}")
 
 
-def show_topic(name: str) -> None:
-    """Print a topic's prose and code, cell by cell; where the output is no terminal, the code to the letter."""
+def show_page(name: str, *, failures: bool = False, pager: bool = True) -> None:
+    """Print a page's prose and code, cell by cell; where the output is no terminal, the code to the letter.
+
+    Args:
+        name: a topic, another part of one, or `failure_modes/TOPIC`.
+        failures: the failure modes of the topic.
+        pager: through a pager where the output is a terminal.
+    """
     from rich.console import Console
     from rich.syntax import Syntax
 
-    topic = catalogue.get(name)
+    path, topic = catalogue.get_page(name, failures=failures)
     console = Console()
     # Colors and letters beyond ASCII, as git asks of the pager; a setting of the user's own stays.
     os.environ.setdefault("LESS", "FRX")
     os.environ.setdefault("LESSCHARSET", "utf-8")
-    with console.pager(styles=True) if console.is_terminal else _no_pager():
-        for kind, text in cells(topic.path):
+    with console.pager(styles=True) if console.is_terminal and pager else _no_pager():
+        for kind, text in cells(path):
             if kind == "markdown":
                 for block in _prose(text):
                     console.print(block)
@@ -80,8 +83,19 @@ def show_topic(name: str) -> None:
             else:
                 print(text)
             console.print()
-        console.print(f"How it breaks: {topic.failure_modes_path.relative_to(ROOT)}", style="bold")
-        console.print(f"In the note:   {(topic.path.parent / 'RESEARCH_NOTE.md').relative_to(ROOT)}")
+        for label, where in _read_on(path, topic):
+            console.print(f"{label + ':':<14} {where}", soft_wrap=True)
+
+
+def _read_on(path: Path, topic: Topic | None) -> Iterator[tuple[str, str]]:
+    """Where to go from a page: the failure modes or what they break, and the level's note."""
+    if topic is not None and path == topic.path:
+        place = catalogue.shown(topic.failure_modes_path)
+        yield "How it breaks", f"groundup show {topic.name} --failures   ({place})"
+    elif topic is not None:
+        yield "What it breaks", f"groundup show {topic.name}   ({catalogue.shown(topic.path)})"
+    level = next(level.package for level in catalogue.levels() if path.is_relative_to(ROOT / level.package))
+    yield "In the note", catalogue.shown(ROOT / level / "RESEARCH_NOTE.md")
 
 
 def _prose(text: str) -> Iterator[RenderableType]:
@@ -137,6 +151,7 @@ def _topic_row(topic: Topic) -> dict[str, Any]:
         **row,
         "needs": list(topic.needs),
         "mirrors": list(topic.mirrors),
+        "also": list(topic.also),
         "path": str(topic.path.relative_to(ROOT)),
         "failure_modes": str(topic.failure_modes_path.relative_to(ROOT)),
         "note": str((topic.path.parent / "RESEARCH_NOTE.md").relative_to(ROOT)),
@@ -151,18 +166,22 @@ def run(topics: Sequence[Topic], *, as_json: bool, save_figures: bool) -> int:
     rows: list[dict[str, Any]] = []
     in_order = True
     console = _console()
-    for topic, agreements in _each(topics, lambda topic: topic.load().validate(), "validating"):
-        if agreements is None:
+
+    def work(topic: Topic) -> tuple[list[Agreement], Path | None]:
+        agreements = topic.load().validate()
+        return agreements, _save(f"{topic.name}.png", topic.load().example) if save_figures else None
+
+    for topic, found in _each(topics, work, "validating"):
+        if found is None:
             in_order = False
             continue
+        agreements, saved = found
         in_order &= bool(agreements) and all(agreement.agrees for agreement in agreements)
         rows += [agreement_row(topic, agreement) for agreement in agreements]
         if not as_json:
             _print_agreements(console, topic, agreements)
-        if save_figures:
-            saved = _save(f"{topic.name}.png", topic.load().example)
-            if not as_json:
-                console.print(f"figure saved: {saved}\n")
+        if saved is not None and not as_json:
+            console.print(f"figure saved: {_to_open(saved)}\n", soft_wrap=True)
     if as_json:
         _print_json(rows)
     else:
@@ -228,9 +247,13 @@ def break_topics(
         except SchedulerUnavailable as error:
             raise CommandError(str(error), 1) from None
 
-    def outcomes_of(topic: Topic) -> list[Outcome]:
-        modes = topic.load_failure_modes().FAILURE_MODES
-        return [measure(mode, seeds=seeds, scheduler=scheduler) for mode in modes]
+    def outcomes_of(topic: Topic) -> list[tuple[Outcome, Path | None]]:
+        found = []
+        for mode in topic.load_failure_modes().FAILURE_MODES:
+            outcome = measure(mode, seeds=seeds, scheduler=scheduler)
+            saved = _save(f"{topic.name}_{mode.name}.png", mode.figure) if save_figures else None
+            found.append((outcome, saved))
+        return found
 
     rows: list[dict[str, Any]] = []
     in_order = True
@@ -242,17 +265,13 @@ def break_topics(
                 continue
             if not as_json:
                 console.rule(f"[bold]{topic.title}[/bold] · {topic.name}", align="left")
-            for outcome in outcomes:
+            for outcome, saved in outcomes:
                 rows.append(outcome_row(topic, outcome))
                 in_order &= outcome.breaks.holds and outcome.remedy.holds
                 if not as_json:
                     _print_outcome(console, topic, outcome)
-                if save_figures:
-                    mode = outcome.failure_mode
-                    saved = _save(f"{topic.name}_{mode.name}.png", mode.figure)
-                    if not as_json:
-                        console.print(f"  figure:  {saved}", soft_wrap=True)
-                if not as_json:
+                    if saved is not None:
+                        console.print(f"  figure:  {_to_open(saved)}", soft_wrap=True)
                     console.print()
             if not as_json:
                 note = topic.path.parent / "RESEARCH_NOTE.md"
@@ -264,6 +283,10 @@ def break_topics(
     else:
         for line in _verdict_lines(rows):
             console.print(line, soft_wrap=True)
+        how = catalogue.shown(ROOT / "research_notes" / "README.md")
+        console.print(
+            f"(A verdict asks more than the 95 % interval shown: {how}.)", style="dim", soft_wrap=True
+        )
     return 0 if in_order else 1
 
 
@@ -465,19 +488,52 @@ def check_ledger(names: Sequence[str], *, as_json: bool) -> int:
 
 
 def show_ledger(book: dict[str, Any], names: Sequence[str], *, as_json: bool) -> int:
-    """Print the committed ledger, or the part of some topics."""
-    chosen = {topic.name for topic in catalogue.select(names, everything=not names)}
-    entries = [entry for entry in book["entries"] if entry["topic"] in chosen]
+    """Print the committed ledger, or the part of some topics, or single entries by their id."""
+    wanted = {name for name in names if "/" in name}
+    _require_entries(wanted, [entry["id"] for entry in book["entries"]])
+    chosen = {topic.name for topic in catalogue.select(set(names) - wanted, everything=not names)}
+    entries = [entry for entry in book["entries"] if entry["topic"] in chosen or entry["id"] in wanted]
     if as_json:
         _print_json(entries)
         return 0
     for entry in entries:
         if entry["kind"] == "agreement":
-            line = f"error {entry['error']:.1e} ≤ {entry['tolerance']:.0e} against {entry['reference']}"
+            lines = [f"error {entry['error']:.1e} ≤ {entry['tolerance']:.0e} against {entry['reference']}"]
         else:
-            line = f"measured {entry['measured']:.4g} {entry['relation']} predicted {entry['predicted']:.4g}: {entry['verdict']}"
-        print(f"{entry['id']}\n    {line}")
+            lines = [_claim_line(entry)]
+        if entry["id"] in wanted:
+            lines += _whole_entry(entry)
+        print("\n    ".join([entry["id"], *lines]))
     return 0
+
+
+def _require_entries(wanted: set[str], known: list[str]) -> None:
+    from difflib import get_close_matches
+
+    from groundup.errors import CommandError
+
+    for name in sorted(wanted - set(known)):
+        near = get_close_matches(name, known, n=2, cutoff=0.6)
+        hint = f"did you mean {' or '.join(near)}?" if near else "'groundup ledger' lists them."
+        raise CommandError(f"the ledger has no entry {name!r}: {hint}", 2)
+
+
+def _claim_line(claim: dict[str, Any]) -> str:
+    return f"measured {claim['measured']:.4g} {claim['relation']} predicted {claim['predicted']:.4g}: {claim['verdict']}"
+
+
+def _whole_entry(entry: dict[str, Any]) -> Iterator[str]:
+    """What else the ledger says of one entry."""
+    if entry["kind"] == "agreement":
+        yield f"{entry['quantity']}, on {entry['dataset']}"
+    else:
+        yield f"breaks: {entry['claim']}"
+        yield f"    {entry['quantity']}, within {entry['tolerance']:.4g}: {entry['reason']}"
+        remedy = entry["remedy"]
+        yield f"mended: {remedy['claim']}"
+        yield f"    {remedy['quantity']}, within {remedy['tolerance']:.4g}: {remedy['reason']}"
+        yield f"    {_claim_line(remedy)}"
+    yield f"again: {entry['rerun']}"
 
 
 # --- shared by all ---------------------------------------------------------------------------------------
@@ -513,7 +569,10 @@ def _each(topics: Sequence[Topic], work: Callable[[Topic], Any], doing: str) -> 
                 print(f"groundup: {topic.name}: {missing_reference(topic, error)}", file=sys.stderr)
                 result = None
             progress.advance(task)
+            progress.stop()  # what is printed now goes to stdout itself, and not into the line of the bar
             yield topic, result
+            if topic is not topics[-1]:
+                progress.start()
 
 
 def missing_reference(topic: Topic, error: ModuleNotFoundError) -> str:
@@ -530,9 +589,16 @@ def _is_reference(error: ModuleNotFoundError) -> bool:
 
 
 def _save(name: str, draw: Callable[[], Any]) -> Path:
+    """Save a figure in output/figures: of the clone if this folder lies in it, else of this folder."""
     from shared import figures
 
-    return figures.save(figures.draw(draw), OUTPUT / "figures" / name)
+    base = ROOT if Path.cwd().is_relative_to(ROOT) else Path.cwd()
+    return figures.save(figures.draw(draw), base / "output" / "figures" / name)
+
+
+def _to_open(path: Path) -> str:
+    """A path that can be opened from here, and from elsewhere where it lies outside the clone."""
+    return catalogue.shown(path) if path.is_relative_to(ROOT) else str(path)
 
 
 def _console() -> Console:

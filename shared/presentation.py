@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from html import escape
@@ -27,6 +28,7 @@ __all__ = [
     "print_outcome",
 ]
 
+NO_INTERVAL = "no interval from one seed"
 WIDE = 110  # columns in which both values of an agreement have room, too
 
 
@@ -115,7 +117,8 @@ def outcome_lines(label: str, measurement: Measurement) -> list[str]:
     if measurement.verdict == "inconclusive":
         verdict += f" (try about {measurement.seeds_needed} seeds)"
     interval = interval_text(measurement.interval, measurement.interval_kind).replace("[", "\\[")
-    runs = interval if claim.deterministic else f"{interval}, {measurement.seeds} seeds"
+    seeds = "1 seed" if measurement.seeds == 1 else f"{measurement.seeds} seeds"
+    runs = interval if claim.deterministic or interval == NO_INTERVAL else f"{interval}, {seeds}"
     return [
         f"  {label}: {claim.statement}",
         f"    {claim.quantity}: measured {format_number(measurement.measured)} ({runs}) {claim.relation} predicted "
@@ -124,7 +127,9 @@ def outcome_lines(label: str, measurement: Measurement) -> list[str]:
 
 
 def interval_text(interval: Sequence[float], kind: str) -> str:
-    """An interval in words: exact, one reading, the range over the seeds, or "95 % [low, high]"."""
+    """An interval in words: exact, one reading, the range over the seeds, "95 % [low, high]", or that there is none."""
+    if kind == "confidence" and all(math.isinf(end) for end in interval):
+        return NO_INTERVAL
     low, high = (format_number(end) for end in interval)
     if kind == "exact":
         return "exact"

@@ -114,7 +114,9 @@ def check(
         bounds = {test: max(bounds.get(test, limit), 2 * seconds) for test, seconds in work.items()}
     # A test that needs what is not written tells nothing new, and may wait long for it. (If all do, one runs.)
     unwritten = {function.name for function in report.functions if function.status in ("blank", "missing")}
-    told = [test for test, called in exercises.calls.items() if not called or unwritten & set(called)]
+    told = [
+        test for test in exercises.calls if unwritten & exercises.waits(test) or not exercises.calls[test]
+    ]
     if not unwritten or len(told) == len(exercises.calls):
         told = []
     results: dict[str, Outcome] = {}
@@ -187,7 +189,14 @@ def judge(report: Report, exercises: Exercises, results: dict[str, Outcome]) -> 
             failure["function"] = blamed
             waiting = [name for name in called if status[name].status == "written" and name != blamed]
             failure["together_with"] = sorted(waiting, key=position.__getitem__)
+            failure["values_right"] = bool(
+                blamed is not None
+                and failure.get("raises")
+                and _values_right(exercises, results, blamed, step)
+            )
             report.failures.append(failure)
+            if failure["values_right"] and blamed is not None:
+                status[blamed].note = "its values are right"
             if blamed is not None and status[blamed].status in ("written", "right"):
                 status[blamed].status = "mend"
         if failed:
@@ -230,6 +239,16 @@ def _settle(exercises: Exercises, results: dict[str, Outcome], status: dict[str,
                 status[name].status = "right"
                 settled = True
                 break
+
+
+def _values_right(exercises: Exercises, results: dict[str, Outcome], name: str, step: int) -> bool:
+    """Whether all tests of a function's values that come up to this step passed, and there is one."""
+    asked = [
+        test
+        for test in exercises.judging(name)
+        if test not in exercises.raising and test not in exercises.failing and exercises.step(test) <= step
+    ]
+    return bool(asked) and all(test in results and results[test].outcome == "passed" for test in asked)
 
 
 def _blame(

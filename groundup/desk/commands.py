@@ -6,6 +6,7 @@ Exit status: 0 when the answer passes (or the command did its work), 1 when it d
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -124,7 +125,10 @@ def solution(
         if (function is None) != everything:
             names = ", ".join(taught.name for taught in cutter.taught(original))
             came = "both were given" if everything else "neither was given"
-            raise DeskError(f"--function NAME or --all is needed, and {came}; the functions are {names}.", 2)
+            wrapped = textwrap.fill(names, 96, initial_indent="  ", subsequent_indent="  ")
+            raise DeskError(
+                f"--function NAME or --all is needed, and {came}; the functions are\n{wrapped}", 2
+            )
         if not path.is_file():
             raise DeskError(
                 f"{relative(path)} does not exist: 'groundup practice {chosen.name}' writes it.", 2

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,40 @@ class Exercises:
     imported: list[str]  # taught functions that are called by mere import: they should be kept
 
     def step(self, test: str) -> int:
-        """Position of the last function that the test needs: a learner who came so far can be asked."""
-        called = self.calls.get(test)
-        return max(map(self.functions.index, called)) if called else len(self.functions)
+        """Position of the last function that the test waits for: a learner who came so far can be asked."""
+        waits = self.waits(test)
+        return max(map(self.functions.index, waits)) if waits else len(self.functions)
+
+    def waits(self, test: str) -> set[str]:
+        """The functions that must be written before the test tells anything new: those that it calls.
+
+        A test that expects an error also waits for what the values of these functions need, so that the
+        mathematics is asked first. (The check of an argument often runs before any of it.)
+        """
+        called = set(self.calls.get(test, ()))
+        return called.union(*(self._first[name] for name in called)) if test in self.raising else called
+
+    @cached_property
+    def _first(self) -> dict[str, set[str]]:
+        """For each function, what the earliest test of its values calls."""
+        found: dict[str, set[str]] = {name: set() for name in self.functions}
+        for test in self.tests:
+            called = set(self.calls.get(test, ()))
+            for name in called if test not in self.raising and test not in self.failing else ():
+                if not found[name] or self._reach(called) < self._reach(found[name]):
+                    found[name] = called
+        return found
+
+    def _reach(self, called: set[str]) -> tuple[int, int]:
+        return max(map(self.functions.index, called)), len(called)
 
     def order(self) -> list[str]:
-        """The tests by step, those that need fewest functions first."""
+        """The tests by step; those that expect an error last, and before them those first that need fewest functions."""
         position = {test: i for i, test in enumerate(self.tests)}
-        return sorted(self.tests, key=lambda t: (self.step(t), len(self.calls.get(t, ())), position[t]))
+        return sorted(
+            self.tests,
+            key=lambda t: (self.step(t), t in self.raising, len(self.calls.get(t, ())), position[t]),
+        )
 
     def judging(self, name: str) -> list[str]:
         """The tests that can show the function right: those of its work, or of its errors if there are no others."""

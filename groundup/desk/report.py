@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -94,7 +95,7 @@ def print_check(report: Report, topic: Topic, *, verbose: bool = False, everythi
     but = ", but none counts while such an import stands" if report.findings else ""
     console.print(f"{report.right} of {total} functions are right{but}.")
     for failure in report.failures[: None if everything else 1]:
-        _print_failure(console, failure, report, verbose)
+        _print_failure(console, failure, report, topic, verbose)
     blank = next((f for f in report.functions if f.name == report.next and f.status == "blank"), None)
     if blank is not None:
         console.print(f"[bold]Next: write {_plain(blank.name)}[/bold], {_plain(report.answer)}:{blank.line}")
@@ -131,7 +132,22 @@ def _print_functions(console: Console, report: Report) -> None:
             )
 
 
-def _print_failure(console: Console, failure: dict[str, Any], report: Report, verbose: bool) -> None:
+def _validators(topic: Topic) -> str:
+    """Which functions of shared.arrays the topic imports to check its arguments."""
+    imports = ast.parse(topic.path.read_text(encoding="utf-8")).body
+    names = [
+        alias.name
+        for node in imports
+        if isinstance(node, ast.ImportFrom) and node.module == "shared.arrays"
+        for alias in node.names
+        if alias.name.startswith("validate_")
+    ]
+    return f" (imported for that: {', '.join(names)})" if names else ""
+
+
+def _print_failure(
+    console: Console, failure: dict[str, Any], report: Report, topic: Topic, verbose: bool
+) -> None:
     blamed = failure.get("function")
     if failure.get("unwritten") and failure["unwritten"] == blamed and not verbose:
         return  # there is nothing to explain: it is not written yet
@@ -166,6 +182,10 @@ def _print_failure(console: Console, failure: dict[str, Any], report: Report, ve
             rows.append(("at", f"line {last['line']}, in {last['function']}: {failure.get('source', '')}"))
         rows.append(("expected", failure.get("expected", "")))
         rows.append(("note", failure.get("note", "")))
+        if failure.get("values_right"):
+            rows.append(
+                ("left", f"the values are right; what is left: bad input must be named{_validators(topic)}")
+            )
         rows.append(("printed", failure.get("printed", "")))
     for label, text in rows:
         lines = str(text).strip("\n").splitlines()

@@ -17,6 +17,7 @@ import json
 import os
 import re
 import signal
+import textwrap
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -373,20 +374,23 @@ def describe(excinfo: Any, desk: Session, item: pytest.Item | None) -> dict[str,
     if asking:
         frame = asking[-1].frame
         details["test_line"] = asking[-1].lineno + 1
-        statement, names = statement_at(item.path, asking[-1].lineno + 1)
+        statement, names, details["raises"] = statement_at(item.path, asking[-1].lineno + 1)
         details["called"] = statement
         details["values"] = values_of(names, frame, desk)
     notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("Falsifying example")]
     if notes:
         details["example"] = clip(notes[0], 1000)
-    details.update(came_and_expected(error, message, desk, frame, raised_inside))
+    details.update(came_and_expected(error, message, desk, frame, raised_inside, bool(details.get("values"))))
     return details
 
 
 def came_and_expected(
-    error: BaseException, message: str, desk: Session, frame: Any, raised_inside: bool
+    error: BaseException, message: str, desk: Session, frame: Any, raised_inside: bool, told: bool = False
 ) -> dict[str, str]:
-    """The two values that a failed test compared, as far as its kind of failure tells them apart."""
+    """The two values that a failed test compared, as far as its kind of failure tells them apart.
+
+    `told`: the values that the test's statement reads are shown already.
+    """
     arrays = re.search(r"\n ACTUAL: (.*?)\n DESIRED: (.*)", message, re.DOTALL)
     if isinstance(error, AssertionError) and arrays:
         head = [line for line in message[: arrays.start()].splitlines() if line.strip()]
@@ -411,12 +415,18 @@ def came_and_expected(
     if measured is not None:
         return measured
     if isinstance(error, AssertionError):
-        note = message.partition("\nassert ")[0] if not message.startswith("assert ") else ""
+        note = "" if message.startswith("assert ") else message.partition("\nassert ")[0]
         if desk.comparison is not None:
             op, left, right = desk.comparison
             relation = "" if op == "==" else f"{op} "
-            return {"came": show(left), "expected": relation + show(right), "note": clip(note)}
-        return {"came": clip("\n".join(message.splitlines()[:8])), "note": ""}
+            return {"came": show(left), "expected": relation + show(right), "note": clip(note, 1000)}
+        if note:  # in words: what pytest makes of the expression is noise beside it
+            return {"came": "", "note": clip(note, 1000)}
+        first, *origin = plainly(message).splitlines() or [""]
+        shown = first.removeprefix("assert ")
+        if origin and not told:  # "where False = …" says again what the values say, if these are shown
+            shown = "\n".join([shown, *origin[:7]])
+        return {"came": clip(shown), "note": ""}
     where = "" if raised_inside else "outside your file: "
     return {"came": clip(f"{where}{type(error).__name__}: {message}", 1000)}
 
@@ -434,8 +444,11 @@ def _first_failing(frame: Any) -> dict[str, str] | None:
     return None
 
 
-def statement_at(path: Path, line: int) -> tuple[str, list[str]]:
-    """The innermost statement that covers a line of a file, and the names that it reads."""
+def statement_at(path: Path, line: int) -> tuple[str, list[str], bool]:
+    """The innermost statement that covers a line of a file, the names that it reads, and whether an error is asked for.
+
+    Of an assertion without its message, which is told by itself.
+    """
     source = path.read_text(encoding="utf-8")
     around = [
         node
@@ -443,14 +456,24 @@ def statement_at(path: Path, line: int) -> tuple[str, list[str]]:
         if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
     ]
     if not around:
-        return "", []
+        return "", [], False
+    raises = any("pytest.raises(" in ast.unparse(item) for with_ in around if isinstance(with_, ast.With)
+                 for item in with_.items)  # fmt: skip
     node = min(around, key=lambda node: (node.end_lineno or node.lineno) - node.lineno)
-    lines = source.splitlines()[node.lineno - 1 : node.end_lineno][:8]
+    lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
     margin = len(lines[0]) - len(lines[0].lstrip())
+    text = "\n".join(line[margin:] for line in lines[:8])
+    asked: ast.AST = node
+    if isinstance(node, ast.Assert) and node.msg is not None:
+        asked = node.test
+        condition = textwrap.dedent(
+            " " * node.test.col_offset + (ast.get_source_segment(source, node.test) or "")
+        )
+        text = f"assert {condition}"
     names = [
-        part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)
+        part.id for part in ast.walk(asked) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)
     ]
-    return "\n".join(text[margin:] for text in lines), list(dict.fromkeys(names))
+    return text, list(dict.fromkeys(names)), raises
 
 
 def values_of(names: list[str], frame: Any, desk: Session) -> dict[str, str]:
@@ -472,13 +495,30 @@ def show(value: Any) -> str:
 
     if isinstance(value, np.ndarray) and value.size > 40:
         return f"{value.dtype} array of shape {value.shape}"
+    if isinstance(value, np.dtype):
+        return str(value)
     if isinstance(value, tuple | list) and any(isinstance(part, np.ndarray) for part in value):
         return f"{type(value).__name__} of " + ", ".join(show(part) for part in value[:6])
     try:
         with np.printoptions(precision=6, suppress=True):
-            return clip(str(value) if isinstance(value, np.ndarray | np.generic) else repr(value))
+            return clip(str(value) if isinstance(value, np.ndarray | np.generic) else plainly(repr(value)))
     except Exception as error:  # a learner's half-written __repr__ must not end the session
         return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+
+
+def plainly(text: str) -> str:
+    """Text of Python's or pytest's own making without what a reader cannot use: addresses, closures, flags."""
+    text = re.sub(r"^.*\b[A-Z_]+ : (?:True|False)\b.*\n?", "", text, flags=re.MULTILINE)  # numpy's flags
+    text = re.sub(r"<class '([\w.<>]+)'>", _last_name, text)
+    text = re.sub(r"<function ([\w.<>]+) at 0x[0-9a-f]+>", _last_name, text)
+    text = re.sub(r"<(?:bound |built-in )?method ([\w.<>]+) of <.*? at 0x[0-9a-f]+>>", _last_name, text)
+    text = re.sub(r"<(?:bound |built-in )?method ([\w.<>]+) of .*? object at 0x[0-9a-f]+>", _last_name, text)
+    return re.sub(r"<([\w.<>]+) object at 0x[0-9a-f]+>", _last_name, text)
+
+
+def _last_name(found: re.Match[str]) -> str:
+    name = found[1].rpartition(".")[2]
+    return "a lambda" if name == "<lambda>" else name
 
 
 def clip(text: str, limit: int = CLIP) -> str:

@@ -42,6 +42,13 @@ def test_names_are_forgiving():
         ("clustering", "k_means"),  # in the title
         ("Bellman", "tabular_reinforcement_learning"),  # in the summary
         ("nuts and bolts", None),
+        ("HMC", "markov_chain_monte_carlo"),  # called so, too
+        ("autodiff", "automatic_differentiation"),
+        ("k-means++", "k_means"),
+        ("MLP", "multilayer_perceptron"),
+        ("ols", "linear_regression"),
+        ("onnx", "model_serving"),
+        ("rl", "tabular_reinforcement_learning"),
     ],
 )
 def test_an_unknown_name_suggests_the_nearest(wrong, nearest):
@@ -59,3 +66,42 @@ def test_words_that_are_found_keep_distant_names_out():
 def test_selection_is_in_reading_order_and_each_once():
     chosen = catalogue.select(["k_means", "gradient_descent", "k_means"], level=2)
     assert [topic.name for topic in chosen] == ["gradient_descent", "linear_regression", "k_means"]
+
+
+@pytest.mark.parametrize(
+    ("name", "failures", "path", "topic"),
+    [
+        ("k_means", False, "level2_classical/k_means.py", "k_means"),
+        ("K-Means", True, "level2_classical/failure_modes/k_means.py", "k_means"),
+        ("failure_modes/k_means", False, "level2_classical/failure_modes/k_means.py", "k_means"),
+        (
+            "level2_classical/failure_modes/k_means.py",
+            False,
+            "level2_classical/failure_modes/k_means.py",
+            "k_means",
+        ),
+        ("learning-rate schedules", False, "level1_foundations/learning_rate_schedules.py", None),
+        ("sampler_gradient_check.py", False, "level4_probabilistic/sampler_gradient_check.py", None),
+    ],
+)
+def test_every_page_can_be_asked_for(name, failures, path, topic):
+    found, of = catalogue.get_page(name, failures=failures)
+    assert (found, of and of.name) == (catalogue.ROOT / path, topic)
+
+
+@pytest.mark.parametrize(
+    ("name", "failures", "message"),
+    [
+        ("learning_rate_schedule", False, "did you mean learning_rate_schedules"),
+        ("failure_modes/kmeans", False, r"did you mean k_means\?"),
+        ("sampler_gradient_check", True, "has no page of failure modes of its own"),
+    ],
+)
+def test_a_page_that_is_not_there_is_told(name, failures, message):
+    with pytest.raises(catalogue.UnknownTopic, match=message):
+        catalogue.get_page(name, failures=failures)
+
+
+def test_a_page_that_is_no_topic_names_the_command_that_reads_it():
+    with pytest.raises(catalogue.UnknownTopic, match="'groundup show learning_rate_schedules' reads it"):
+        catalogue.get("learning_rate_schedules")

@@ -149,6 +149,16 @@ def in_terminal(*arguments, columns=80, rows=24, **variables):
     return written.decode()
 
 
+def test_show_without_a_pager_prints_all_at_once():
+    assert "RESEARCH_NOTE.md" in in_terminal("show", "failure_modes/k_means", "--no-pager", PAGER="false")
+
+
+def test_show_reads_failure_modes_and_other_parts():
+    failures = groundup("show", "k_means", "--failures").stdout
+    assert "FAILURE_MODES" in failures and "What it breaks: groundup show k_means" in failures
+    assert "class OneCycleLR" in groundup("show", "learning_rate_schedules").stdout
+
+
 def test_show_prints_prose_and_code():
     text = groundup("show", "k_means").stdout
     assert "k-means clustering" in text and "def nearest_center" in text and "RESEARCH_NOTE.md" in text
@@ -186,6 +196,35 @@ def test_break_says_where_to_read_on():
     assert "level2_classical/RESEARCH_NOTE.md" in text
 
 
+def test_the_ledger_shows_the_entry_that_break_names():
+    result = groundup("ledger", "k_means/failure/unlucky_start")
+    assert result.returncode == 0 and result.stdout.startswith("k_means/failure/unlucky_start\n    measured")
+    assert "breaks: " in result.stdout and "mended: " in result.stdout and "/agreement/" not in result.stdout
+    (row,) = json.loads(groundup("ledger", "k_means/failure/unlucky_start", "--json").stdout)
+    assert row["failure_mode"] == "unlucky_start"
+
+
+@pytest.mark.parametrize("where", ["inside", "outside"])
+def test_figures_are_saved_in_the_clone_or_here(where, tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    from groundup import reports
+
+    clone = tmp_path / "clone"
+    (clone / "deep").mkdir(parents=True)
+    monkeypatch.setattr(reports, "ROOT", clone)
+    monkeypatch.chdir(clone / "deep" if where == "inside" else tmp_path)
+    saved = reports._save("a.png", Figure)
+    assert saved == (clone if where == "inside" else tmp_path) / "output" / "figures" / "a.png"
+    assert saved.is_file() and reports._to_open(saved) == str(saved)
+
+
+def test_the_figures_line_stands_alone_on_a_terminal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = in_terminal("run", "k_means", columns=200).replace("\r\n", "\n").split("\n")
+    assert f"figure saved: {tmp_path / 'output' / 'figures' / 'k_means.png'}" in lines
+
+
 def verdicts(capsys, *modes):
     from groundup import reports
 
@@ -200,9 +239,8 @@ def test_verdicts_are_counted_apart(capsys):
 
 
 def test_an_inconclusive_mode_names_the_command_that_decides(capsys):
-    assert re.fullmatch(
-        r"To decide: groundup break stub --seeds \d+", verdicts(capsys, mode("c", 7.0995))[-1]
-    )
+    lines = verdicts(capsys, mode("c", 7.0995))
+    assert any(re.fullmatch(r"To decide: groundup break stub --seeds \d+", line) for line in lines)
 
 
 def test_doctor_names_the_place_of_progress():
@@ -247,8 +285,11 @@ def test_an_unexpected_exponent_gets_a_sentence(exponent, remark):
         (["show", "nothing-like-it"], 2, "'groundup list' shows what there is"),
         (["run"], 2, "name a topic, or --level N, or --all"),
         (["run", "--level", "9"], 2, "--level"),
-        (["break", "k_means", "--seeds", "0"], 2, "--seeds"),
-        (["break", "k_means", "--seeds", "many"], 2, "--seeds"),
+        (["break", "k_means", "--seeds", "0"], 2, "equal to 1, got '0'"),
+        (["break", "k_means", "--seeds", "many"], 2, "got 'many'"),
+        (["show", "modules", "--failures", "--raw"], 2, "No such option: --raw"),
+        (["show", "tensor", "--failures"], 2, "has no page of failure modes of its own"),
+        (["ledger", "k_means/failure/unlucky_star"], 2, "did you mean k_means/failure/unlucky_start"),
         (["fly"], 2, "No such command 'fly'"),
         (["ledger", "--write", "--check"], 2, "exclude each other"),
         (

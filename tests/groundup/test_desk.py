@@ -127,7 +127,7 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.setenv("GROUNDUP_PRACTICE", str(tmp_path / "practice"))
     (tmp_path / "practice").mkdir()
     topic = TinyTopic(
-        "tiny", "A tiny topic", "Doubles.", 1, "tinylevel", "level1", (), ("scipy",), 1.0, tmp_path
+        "tiny", "A tiny topic", "Doubles.", 1, "tinylevel", "level1", (), ("scipy",), 1.0, folder=tmp_path
     )
     after = dataclasses.replace(topic, name="after", needs=("tiny",))
     found = {"tiny": topic, "after": after}
@@ -209,11 +209,32 @@ def test_tests_are_asked_by_the_last_function_that_they_need(known):
     assert known.order() == [
         "test_double_of_three",
         "test_double_of_an_array",
-        "test_bad_input_is_named",
         "test_quadruple",
+        "test_bad_input_is_named",
         "test_counter",
         "test_other",
     ]
+
+
+def test_values_are_asked_before_errors_even_where_they_need_a_later_function(known):
+    helped = dataclasses.replace(
+        known, calls={**known.calls, "test_quadruple": ["quadruple", "Counter.add"]}, raising=known.raising
+    )
+    order = helped.order()
+    assert order.index("test_quadruple") < order.index("test_bad_input_is_named")
+    assert helped.waits("test_bad_input_is_named") == {"quadruple", "Counter.add"}
+    assert helped.step("test_bad_input_is_named") == 2
+
+
+@pytest.mark.parametrize("topic", catalogue.topics().values(), ids=lambda topic: topic.name)
+def test_no_topic_asks_for_errors_before_values(topic, tmp_path, monkeypatch):
+    monkeypatch.setenv("GROUNDUP_HOME", str(tmp_path))
+    recorded, _ = exercises.record(topic)
+    order = recorded.order()
+    for test in recorded.raising:
+        for name in recorded.calls[test]:
+            values = [other for other in recorded.judging(name) if other not in recorded.raising]
+            assert not values or min(map(order.index, values)) < order.index(test), f"{test} of {name}"
 
 
 def test_a_function_that_no_test_calls_is_reported(desk):
@@ -284,6 +305,59 @@ def test_only_its_errors_right_is_not_right(desk, known, answer):
     missing = answer(('raise ValueError("x must be a number")', "x = 0"))
     (failure,) = checking.check(desk, missing).failures
     assert (failure["came"], failure["expected"]) == ("no error", "ValueError")
+
+
+def test_where_only_bad_input_is_left_the_learner_hears_it(command, desk, answer):
+    desk.path.write_text(
+        SOURCE.replace("import math\n", "import math\nfrom shared.arrays import validate_number\n")
+    )
+    answer(('raise ValueError("x must be a number")', "x = 0"))
+    shown = command("check", "tiny").output
+    assert "quadruple    next to mend (its values are right)" in shown
+    assert "the values are right; what is left: bad input must be named" in shown
+    assert "validate_number" in shown
+    answer(('raise ValueError("x must be a number")', "x = 0"), ("double(double(x))", "double(x)"))
+    wrong = command("check", "tiny").output
+    assert "four times three" in wrong and "bad input" not in wrong
+
+
+def test_a_message_of_the_test_is_told_once_and_without_noise(command, desk, answer):
+    long = "the values are right; the memory order is not"
+    desk.test_path.write_text(TESTS.replace(
+        "    assert tiny.double(x) == 6", f"    y = np.ones((2, x)).T\n    assert y.flags.c_contiguous, '{long}'"
+    ))  # fmt: skip
+    answer()
+    shown = command("check", "tiny").output
+    assert shown.count(long) == 1 and "C_CONTIGUOUS" not in shown and "where" not in shown
+    assert "called    assert y.flags.c_contiguous\n" in shown
+
+
+def test_without_a_message_the_values_tell(command, desk, answer):
+    desk.test_path.write_text(TESTS.replace("tiny.double(x) == 6", "np.isnan(x)"))
+    answer()
+    shown = command("check", "tiny").output
+    assert "x = 3\n    came      " in shown and "where" not in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ({"f": lambda x: x, "n": 3}, "{'f': a lambda, 'n': 3}"),
+        ([exercises.practice_file], "[practice_file]"),
+        ([[].append, "a".join], "[append, join]"),
+        (object(), "object"),
+        ("<class 'numpy.float32'>", "float32"),
+        (
+            "assert False\n  C_CONTIGUOUS : False\n  OWNDATA : True\n.c_contiguous",
+            "assert False\n.c_contiguous",
+        ),
+        ("x < 3 and y > 2", "x < 3 and y > 2"),
+    ],
+)
+def test_addresses_and_flags_are_left_out(value, plain):
+    from groundup.desk.session import plainly
+
+    assert plainly(value if isinstance(value, str) else repr(value)) == plain
 
 
 def test_all_runs_everything_and_judges_each_function(desk, known, answer):
@@ -707,8 +781,8 @@ def test_all_answers_at_once_must_be_asked_for(command, answer, options):
     answer(blank=["double"])
     done = command("solution", "tiny", *options)
     assert done.exit_code == 2 and "return 2 * x" not in done.output
-    (line,) = done.stderr.splitlines()
-    assert "--function NAME or --all is needed" in line and "double, quadruple, Counter.add" in line
+    line, names = done.stderr.splitlines()
+    assert "--function NAME or --all is needed" in line and names == "  double, quadruple, Counter.add"
 
 
 def test_all_answers_are_shown_when_asked_for(command, answer):

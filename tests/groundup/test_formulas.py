@@ -32,6 +32,8 @@ TRANSLATED = (
         (r"\sqrt n + \sqrt{1 - \rho^2}", "√n + √(1 - ρ²)"),
         (r"\widehat{\operatorname{Var}u}", "hat(Var u)"),
         (r"p_{\text{first}} \cdot \rho", "p_{first} · ρ"),
+        (r"p_{\text{first}} \cdot \rho = p_{\text{last}}", "p_{first} · ρ = p_{last}"),
+        (r"p_{\text{last}} \cdot \rho_{ij}", "pₗₐₛₜ · ρᵢⱼ"),
         (r"P_{s a s'}\, v_\pi(s')", "P_{s a s′} v_π(s′)"),
         (r"-2 \le \pm c", "-2 ≤ ±c"),
         (r"A^\top (1 + \alpha)^T", "Aᵀ (1 + α)^T"),

@@ -81,8 +81,9 @@ def test_a_block_is_rendered_in_place_and_once(evidence):
     note = catalogue.ROOT / "level2_classical" / "RESEARCH_NOTE.md"
     text = "before\n<!-- ledger: k_means -->\nstale text\n<!-- /ledger -->\nafter\n"
     filled = ledger.fill_blocks(text, rows, note)
-    assert filled.startswith("before\n<!-- ledger: k_means -->\n**An unlucky start") and filled.endswith(
+    assert filled.startswith("before\n<!-- ledger: k_means -->\n") and filled.endswith(
         "<!-- /ledger -->\nafter\n"
     )
+    assert filled.count("**An unlucky start") == 1
     assert "stale text" not in filled and ledger.fill_blocks(filled, rows, note) == filled
     assert "../research_notes/figures/k_means_unlucky_start.png" in filled

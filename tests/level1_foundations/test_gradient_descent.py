@@ -90,6 +90,36 @@ def test_it_stops_with_a_warning_before_the_numbers_end():
     assert np.isfinite(walk.path).all() and 1 < len(walk.path) < 20 and not walk.converged
 
 
+GROWN = "left the finite numbers at step .*its steps grew, so step_size is too large"
+LOST = {
+    "nan at the start": (lambda x: x * np.nan, 1.0, 1e-3, "before step 1: gradient is not finite at x = .1.., the start"),
+    "beyond a border": (lambda x: np.sqrt(x - 0.5), 1.0, 0.5, r"before step 3: gradient is not finite .* Look at gradient"),
+    "at the last point": (lambda x: np.where(x > 0.7, 1.0, np.nan), 1.0, 0.1, "before step 5: gradient is not finite"),
+    "cubes": (lambda x: x**3, 10.0, 1.0, GROWN),
+    "a factor of 3 a step": (lambda x: 4 * x, 1.0, 1e9, GROWN),
+    "one step too far": (lambda x: 1e300 * x, 1.0, 1e300, GROWN),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("name", LOST)
+def test_it_tells_a_lost_gradient_from_steps_that_grew(name):
+    gradient, x0, step_size, message = LOST[name]
+    n_steps = 4 if name == "at the last point" else 100
+    for tol in (0.0, 1e-9):
+        with pytest.warns(UserWarning, match=message) as caught:
+            walk = topic.gradient_descent(gradient, [x0], step_size=step_size, n_steps=n_steps, tol=tol)
+        assert len(caught) == 1
+        assert np.isfinite(walk.path).all() and not walk.converged
+
+
+def test_a_walk_prints_in_one_line():
+    walk = topic.gradient_descent(lambda x: x, [4.0, -2.0], step_size=0.5, n_steps=1)
+    assert repr(walk) == "DescentResult(x = [ 2. -1.], 1 step, not converged; see x, path)"
+    walk = topic.gradient_descent(lambda x: x, np.ones((50, 4)), step_size=1.0, n_steps=200)
+    assert repr(walk) == "DescentResult(x of shape (50, 4), 200 steps, converged; see x, path)"
+
+
 def test_float32_stays_float32_and_any_shape_is_welcome():
     start = np.ones((2, 3), np.float32)
     walk = topic.gradient_descent(lambda x: x.astype(float), start, step_size=0.5, n_steps=2)

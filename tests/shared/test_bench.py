@@ -14,7 +14,7 @@ from shared import datasets, figures
 from shared.agreement import Comparison
 from shared.estimator import Estimator, RegressorMixin
 from shared.failure_mode import Claim, FailureMode, measure
-from shared.presentation import agreement_tables, present_topic, print_outcome
+from shared.presentation import agreement_tables, outcome_lines, present_topic, print_outcome
 
 
 class Mean(RegressorMixin, Estimator):
@@ -190,3 +190,16 @@ def test_agreements_are_grouped_by_reference_and_data():
     comparison.compare("x", 1.0, 1.0, tolerance=0, reason="r")
     comparison.on(dataset="b").compare("y", 1.0, 1.0, tolerance=0, reason="r")
     assert len(agreement_tables(comparison.agreements)) == 2
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told", "hidden"),
+    [(1, "(no interval from one seed)", "inf"), (3, ", 3 seeds)", "no interval")],
+)
+def test_one_seed_has_no_interval(seeds, told, hidden):
+    claim = Claim(
+        "It is seven.", "q", lambda rng: 7.0 + 0.01 * rng.standard_normal(), lambda: 7.0, "≈", 0.1, "r"
+    )
+    outcome = measure(FailureMode("seven", "Seven", claim, claim, figures.subplots), seeds=seeds)
+    _, line = outcome_lines("breaks", outcome.breaks)
+    assert told in line and hidden not in line
