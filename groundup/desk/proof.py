@@ -8,10 +8,17 @@ from pathlib import Path
 from groundup.catalogue import Topic
 from groundup.desk import cutter
 from groundup.desk.checking import check
-from groundup.desk.exercises import read_source, record
+from groundup.desk.exercises import Exercises, read_source, record
 from groundup.desk.runner import DeskError
 
 __all__ = ["problems"]
+
+
+def _errors_first(exercises: Exercises, test: str, name: str) -> bool:
+    """Whether a learner meets this test of bad input before the tests of the function's values."""
+    order = exercises.order()
+    values = [other for other in exercises.judging(name) if other not in exercises.raising]
+    return bool(values) and min(map(order.index, values)) > order.index(test)
 
 
 def problems(topic: Topic, *, whole: bool = False) -> list[str]:
@@ -38,6 +45,12 @@ def problems(topic: Topic, *, whole: bool = False) -> list[str]:
         f"{name}: left blank, it passes the tests that call it ({', '.join(test for test, _ in blanks)})"
         for name, blanks in session.blanks.items()
         if not any(noticed for _, noticed in blanks)
+    ]
+    found += [
+        f"{test} asks {name} to refuse bad input before any test asks for its values"
+        for test in exercises.raising
+        for name in exercises.calls[test]
+        if _errors_first(exercises, test, name)
     ]
     if not session.finished:
         found.append("the proof did not run to its end")

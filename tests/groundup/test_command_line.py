@@ -130,8 +130,8 @@ def in_terminal(*arguments, columns=80, rows=24, **variables):
         command = [sys.executable, "-m", "groundup", *arguments]
         os.execve(sys.executable, command, {**environment, "TERM": "xterm-256color", **variables})
     termios.tcsetwinsize(terminal, (rows, columns))
-    written = b""
-    for _ in range(60):
+    written, patience = b"", time.monotonic() + 60
+    while time.monotonic() < patience:
         ready, _, _ = select.select([terminal], [], [], 1.0)
         try:
             if not ready:

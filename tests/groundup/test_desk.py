@@ -226,17 +226,6 @@ def test_values_are_asked_before_errors_even_where_they_need_a_later_function(kn
     assert helped.step("test_bad_input_is_named") == 2
 
 
-@pytest.mark.parametrize("topic", catalogue.topics().values(), ids=lambda topic: topic.name)
-def test_no_topic_asks_for_errors_before_values(topic, tmp_path, monkeypatch):
-    monkeypatch.setenv("GROUNDUP_HOME", str(tmp_path))
-    recorded, _ = exercises.record(topic)
-    order = recorded.order()
-    for test in recorded.raising:
-        for name in recorded.calls[test]:
-            values = [other for other in recorded.judging(name) if other not in recorded.raising]
-            assert not values or min(map(order.index, values)) < order.index(test), f"{test} of {name}"
-
-
 def test_a_function_that_no_test_calls_is_reported(desk):
     desk.test_path.write_text(TESTS.replace("counter.add(2)", "14"))
     found, _ = exercises.record(desk)
