@@ -143,7 +143,7 @@ def draw_differences():
         ylabel="relative error of the derivative",
         title="The derivative of 1/x by differences",
     )
-    axis.legend(loc="upper center")
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 0.12))
     return figure
 
 
