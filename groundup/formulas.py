@@ -75,7 +75,7 @@ COMMANDS = {
     "close": CLOSING, "space": SPACES,
 }  # fmt: skip
 ARGUMENTS = dict.fromkeys((*WORDS, *ACCENTS, *ALPHABETS, "operatorname", "sqrt", "tag"), 1)
-ARGUMENTS |= dict.fromkeys(("frac", "tfrac", "dfrac"), 2)
+ARGUMENTS |= dict.fromkeys(("frac", "tfrac", "dfrac", "binom"), 2)
 SPELLED = "\ue000"  # for private use: at the end of a word that is to be written out
 WORD_BELOW = re.compile(
     rf"(?P<mark>[_^])(?P<brace>\{{?)\\(?:{'|'.join(sorted(WORDS))})\{{(?P<word>[A-Za-z]{{2,}})\}}"
@@ -194,6 +194,8 @@ def _command(name: str, tokens: list[str]) -> list[_Piece]:
         return [_accented(name, _parse(first))]
     if name in ALPHABETS:
         return [_Piece("atom", "".join(_styled(ALPHABETS[name], letter) for letter in first))]
+    if name == "binom":
+        return [_Piece("atom", f"C({_join(_parse(first))}, {_join(_parse(_argument(tokens)))})")]
     return [_fraction(_parse(first), _parse(_argument(tokens)), small=name == "tfrac")]
 
 

@@ -336,7 +336,7 @@ def _print_outcome(console: Console, topic: Topic, outcome: Outcome) -> None:
 
     print_outcome(console, outcome)
     read_on = {
-        "read on": catalogue.shown(topic.failure_modes_path),
+        "read on": f"groundup show {topic.name} --failures   ({catalogue.shown(topic.failure_modes_path)})",
         "ledger": f"{topic.name}/failure/{outcome.failure_mode.name}",
     }
     for label, place in read_on.items():

@@ -192,6 +192,11 @@ def point_text(x: np.ndarray) -> str:  # practice: keep
 
 
 # %%
+def euclidean_norm(g: np.ndarray) -> float:
+    """‖g‖ over all entries."""
+    return math.sqrt(np.vdot(g, g))
+
+
 def gradient_descent(
     gradient: Callable[[np.ndarray], Any],
     x0: Any,
@@ -207,7 +212,7 @@ def gradient_descent(
         x0: the start, array-like of any shape; float32 stays float32, everything else becomes float64.
         step_size: η > 0, or a function of the step k = 0, 1, … that returns η_k.
         n_steps: the most steps to take.
-        tol: stop once ‖∇f(x)‖ ≤ tol. 0 makes all the steps.
+        tol: stop once ‖∇f(x)‖ ≤ tol. 0 asks for nothing: all the steps are made, even where the gradient is 0.
 
     Returns:
         `.x`, `.path`, `.converged`. The path costs n_steps + 1 copies of x.
@@ -247,11 +252,6 @@ def gradient_descent(
                 f"above tol={tol:.3g}. Increase n_steps, scale the variables, or use a method with momentum."
             )
     return DescentResult(x, path, norm <= tol)
-
-
-def euclidean_norm(g: np.ndarray) -> float:
-    """‖g‖ over all entries."""
-    return math.sqrt(np.vdot(g, g))
 
 
 def start_point(x0: Any) -> np.ndarray:  # practice: keep

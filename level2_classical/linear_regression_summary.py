@@ -174,7 +174,8 @@ def _notes(model: LinearRegression, cov_type: str) -> list[str]:
     if model.rank_ < model.n_features_in_:
         notes.append(
             f"Warning: X has rank {model.rank_} but {model.n_features_in_} columns: {rank_reason(model)}. Coefficients that "
-            "are not identified are those of the shortest of many equally good solutions; the F test is over the rank."
+            "are not identified are those of the shortest of many equally good solutions; the F test is over the rank. "
+            f"Drop features that others determine, {model.n_features_in_ - model.rank_} in all."
         )
     parts = variance_decomposition(model._triangle(), model.rank_)
     near = nearly_dependent(parts)

@@ -237,6 +237,8 @@ def _complaint(target, position, row, slopes, length) -> str:
         or not np.allclose(pairs[:, 0], factor * pairs[:, 1], rtol=1e-3, atol=0)
     ):
         factor = np.nan  # not one factor for all of them
+    if len(pairs) < 2 and not np.isclose(np.abs(factor), (1, 2, 0.5), rtol=1e-3).any():
+        factor = np.nan  # along a single direction any error is some factor
     if abs(factor + 1) < 1e-3:
         text += "Its sign is turned: return the gradient of the log density, not of the negative one. "
     elif np.isfinite(factor):

@@ -497,7 +497,7 @@ class Control:
 
     def __repr__(self) -> str:  # practice: keep
         return (
-            f"Control({table_text(self.q)}, {count(len(self.returns), 'episode')}, mean return "
+            f"Control({table_text(self.q)}, {count(len(self.returns), 'episode')}, mean discounted return "
             f"{last_tenth(self.returns).mean():.4g} in the last tenth; see summary(), q, policy, returns)"
         )
 

@@ -80,12 +80,12 @@ class LearningSummary:
     last_change: float
 
     def __str__(self) -> str:
-        error = f" ± {self.standard_error:.2g}" if math.isfinite(self.standard_error) else ""
+        error = f" (standard error {self.standard_error:.2g})" if math.isfinite(self.standard_error) else ""
         pairs = self.n_states * self.n_actions
         left_out = self.n_untried_pairs - self.n_unvisited_states * self.n_actions
         lines = [
             f"{count(self.n_episodes, 'episode')}, {count(self.n_states, 'state')}, {count(self.n_actions, 'action')}",
-            f"mean return {self.mean_return:.4g}{error} in the last tenth, {self.first_return:.4g} in the first; "
+            f"mean discounted return {self.mean_return:.4g}{error} in the last tenth, {self.first_return:.4g} in the first; "
             f"{self.mean_length:.4g} steps an episode",
             f"{self.n_untried_pairs:,} of {count(pairs, 'pair')} of state and action never tried",
         ]

@@ -138,8 +138,8 @@ def draw_unlucky_start() -> Any:
 #
 # Three things that this does not mend. The *numbering* of the clusters is arbitrary even where the clusters are the same: match
 # them by their centers before comparing two fits. k-means++, the default, fails rarely on well separated clusters, and often where
-# they touch: on digits with $k=10$ single starts end all over (the picture of the topic), so there, too, raise `n_init`, and compare
-# `inertia_`. And where many partitions are about equally good, none of them is a finding: ask for fewer clusters.
+# they touch: on digits with $k=10$ single starts end all over (the picture of the topic). There, too,
+# raise `n_init` until `inertia_` hardly falls; the very same labels may still never come. And where many partitions are about equally good, none of them is a finding: ask for fewer clusters.
 
 # %%
 NIGHTS = {"spacing": SPACING, "nights": 500}
@@ -374,7 +374,7 @@ FAILURE_MODES = (
             parameters={"n_init": 1, **NIGHTS},
         ),
         remedy=Claim(
-            statement="With the best of three starts kept, they differ once in 63: q becomes q³.",
+            statement="With n_init=3 the best of three starts is kept, and they differ once in 63: q becomes q³.",
             quantity="share of pairs of nights whose clusters differ",
             experiment=nights_that_differ,
             predicted=difference_by_formula,

@@ -449,7 +449,9 @@ def test_results_print_in_one_line():
     model = rl.markov_decision_process(TWO_STATES)
     for result in (learnt, rl.value_iteration(env.P, GAMMA), rl.policy_iteration(env.P, GAMMA), model):
         assert "\n" not in repr(result) and len(repr(result)) < 150
-    assert repr(learnt).startswith("Control(4 states and 2 actions, 1,000 episodes, mean return -4.")
+    assert repr(learnt).startswith(
+        "Control(4 states and 2 actions, 1,000 episodes, mean discounted return -4."
+    )
     plan = rl.value_iteration(TWO_STATES, 0.0)
     assert repr(plan) == ("Plan(2 states and 2 actions, 1 sweep, values from 2 to 5; see values, q, policy)")
     assert "2 states, 2 actions, at most 1 outcomes" in repr(model)
@@ -469,7 +471,7 @@ def test_the_summary_of_a_learner(learner):
     assert (
         summary.last_change == pytest.approx(np.abs(learnt.q - shorter.q).max()) and summary.last_change > 0
     )
-    assert "50 episodes, 4 states, 2 actions\nmean return -" in str(summary)
+    assert "50 episodes, 4 states, 2 actions\nmean discounted return -" in str(summary)
 
 
 def test_the_summary_counts_what_was_never_tried():
