@@ -246,7 +246,7 @@ def assign_and_sum(
     With the workspace of the pass before, only points that change their label move their share of the sums: after a
     few iterations these are few.
     """
-    k, d = centers.shape
+    k = len(centers)
     work = workspace(X, k) if work is None else work
     if k <= ONE_HOT_LIMIT:
         move_one_hot(X, weight, centers, work)

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from level2_classical.k_means import KMeans, k_means_plus_plus, lloyd
+from level2_classical.k_means import Fit, KMeans, k_means_plus_plus, lloyd
 from shared.failure_mode import Claim, FailureMode, Share
 
 # %% [markdown]
@@ -53,21 +53,26 @@ def three_pairs(spacing: float) -> np.ndarray:
     return np.array([[center + side] for center in (0.0, spacing, 2 * spacing) for side in (-1.0, 1.0)])
 
 
+def end_from(centers: np.ndarray, X: np.ndarray, ends: dict[tuple[float, ...], Fit]) -> Fit:
+    """Where Lloyd's algorithm ends from these centers; it is deterministic, so one run a start suffices."""
+    start = tuple(centers[:, 0])
+    if start not in ends:
+        ends[start] = lloyd(X, None, centers)
+    return ends[start]
+
+
 def share_of_stuck_starts(
     rng: np.random.Generator, *, init: str, spacing: float = SPACING, starts: int = 500
 ) -> Share:
     """From how many starts Lloyd's algorithm ends above the optimum."""
     X = three_pairs(spacing)
-    stuck: dict[tuple[float, ...], bool] = {}  # Lloyd's algorithm is deterministic: one run a start suffices
+    ends: dict[tuple[float, ...], Fit] = {}
     failures = 0
     for _ in range(starts):
         centers = (
             X[rng.choice(6, 3, replace=False)] if init == "random" else k_means_plus_plus(X, None, 3, rng)
         )
-        start = tuple(centers[:, 0])
-        if start not in stuck:
-            stuck[start] = lloyd(X, None, centers).inertia > 6 + 1e-9
-        failures += stuck[start]
+        failures += end_from(centers, X, ends).inertia > 6 + 1e-9
     return Share(failures, starts)
 
 
@@ -148,17 +153,11 @@ NIGHTS = {"spacing": SPACING, "nights": 500}
 def nights_that_differ(rng: np.random.Generator, *, n_init: int, spacing: float, nights: int) -> Share:
     """In how many pairs of nights the best of `n_init` random starts leads to different clusters."""
     X = three_pairs(spacing)
-    ends: dict[tuple[float, ...], Any] = {}  # Lloyd's algorithm is deterministic: one run a start suffices
+    ends: dict[tuple[float, ...], Fit] = {}
 
     def night() -> tuple[float, ...]:
-        best = None
-        for _ in range(n_init):
-            centers = X[rng.choice(6, 3, replace=False)]
-            start = tuple(centers[:, 0])
-            if start not in ends:
-                ends[start] = lloyd(X, None, centers)
-            if best is None or ends[start].inertia < best.inertia - 1e-9:
-                best = ends[start]
+        runs = [end_from(X[rng.choice(6, 3, replace=False)], X, ends) for _ in range(n_init)]
+        best = min(runs, key=lambda run: round(run.inertia, 9))  # the first of equally good ones
         return tuple(np.sort(best.centers[:, 0]).round(9))  # the clusters, however they are numbered
 
     return Share(sum(night() != night() for _ in range(nights)), nights)
