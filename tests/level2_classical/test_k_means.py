@@ -93,12 +93,14 @@ def test_assign_and_sum_does_both_in_one_pass(blobs, k, weighted):
     np.testing.assert_allclose(mass, one_hot.sum(axis=0))
 
 
+@pytest.mark.parametrize("k", [5, k_means.ONE_HOT_LIMIT + 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_assign_and_sum_moves_only_what_changed(blobs, weighted):
+def test_assign_and_sum_moves_only_what_changed(blobs, k, weighted):
     points, weight = blobs
     w = weight if weighted else None
-    work = k_means.workspace(points, 5)
-    for centers in (points[:5], points[5:10], points[5:10] + 0.1, points[:5] + 1e3 * np.eye(5, 8)):
+    work = k_means.workspace(points, k)
+    first, second = points[:k], points[k : 2 * k]
+    for centers in (first, second, second + 0.1, first + 1e3 * np.eye(k, 8)):
         labels, sums, mass = k_means.assign_and_sum(points, w, centers, work)
         fresh_labels, fresh_sums, fresh_mass = k_means.assign_and_sum(points, w, centers)
         np.testing.assert_array_equal(labels, fresh_labels)

@@ -125,10 +125,10 @@ def test_twenty_of_twenty_is_not_certainty(claim):
 
 
 def test_shares_are_counted_together(claim):
-    result = with_values(claim, [Share(3, 100), Share(9, 300)], predicted=one_in_ten, tolerance=0.1)
-    expected = stats.binomtest(12, 400).proportion_ci()
+    result = with_values(claim, [Share(3, 100), Share(21, 300)], predicted=one_in_ten, tolerance=0.1)
+    expected = stats.binomtest(24, 400).proportion_ci()
     np.testing.assert_allclose(result.interval, (expected.low, expected.high), rtol=1e-9)
-    assert (result.measured, result.verdict) == (0.03, "holds")
+    assert (result.measured, result.verdict) == (0.06, "holds"), "24 of 400, and not the mean of both shares"
 
 
 def test_no_success_in_many_trials_is_not_certainty(claim):
