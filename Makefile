@@ -4,6 +4,7 @@
 #   make test     lint, layering, types, and the whole suite
 #   make lint     ruff, import-linter and mypy alone
 #   make bench    speed against the libraries, one thread each
+#   make ledger   every measured number anew: the ledger, the notes, their figures
 #   make site     the web site, in site/_build/html ('groundup site' opens it, too)
 #   make test-site  the site in a browser without a network
 #   make install  the environment alone, in .venv

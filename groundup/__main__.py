@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
@@ -18,8 +18,11 @@ from groundup.desk.commands import register
 from groundup.errors import CommandError
 from groundup.site import register as register_site
 
+if TYPE_CHECKING:
+    from groundup.catalogue import Topic
+
 SECTIONS = {
-    "Read": ("list", "show", "path"),
+    "Read": ("list", "show", "note", "why", "path"),
     "Prove and break": ("tour", "run", "break", "bench", "ledger"),
     "Practice": ("next", "practice", "check", "solution", "progress"),
 }
@@ -62,10 +65,13 @@ def overview(ctx: typer.Context) -> None:
         print(ctx.get_help())
 
 
-def _select(names: list[str] | None, level: int | None, everything: bool) -> list:
+def _select(names: list[str] | None, level: int | None, everything: bool) -> list[Topic]:
     from groundup import catalogue
 
-    chosen = catalogue.select(names or [], level=level, everything=everything)
+    return _at_least_one(catalogue.select(names or [], level=level, everything=everything))
+
+
+def _at_least_one(chosen: list[Topic]) -> list[Topic]:
     if not chosen:
         raise CommandError("name a topic, or --level N, or --all; 'groundup list' shows what there is.", 2)
     return chosen
@@ -83,7 +89,10 @@ def list_command(level: Level = None, as_json: Json = False) -> None:
 def show(
     page: Annotated[
         str,
-        typer.Argument(help="A topic, another page of its level's folder, or failure_modes/TOPIC."),
+        typer.Argument(
+            metavar="TOPIC",
+            help="A topic; TOPIC/PART, a part of it; or TOPIC/MODE, one of its failure modes.",
+        ),
     ],
     failures: Annotated[
         bool, typer.Option("--failures", "--failure-modes", help="The topic's failure modes.")
@@ -91,9 +100,33 @@ def show(
     pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page by page on a terminal.")] = True,
 ) -> None:
     """A topic's page in the terminal: prose, mathematics and code."""
-    from groundup import reports
+    from groundup.pages import show_page
 
-    reports.show_page(page, failures=failures, pager=pager)
+    show_page(page, failures=failures, pager=pager)
+
+
+@app.command()
+def note(
+    name: Annotated[
+        str, typer.Argument(metavar="TOPIC|LEVEL", help="A topic, a level as 'level2', or 'convergence'.")
+    ],
+    pager: Annotated[bool, typer.Option("--pager/--no-pager", help="Page by page on a terminal.")] = True,
+) -> None:
+    """The research note of a topic or of a level."""
+    from groundup.pages import show_note
+
+    show_note(name, pager=pager)
+
+
+@app.command()
+def why(
+    words: Annotated[list[str], typer.Argument(metavar="WORDS...", help="What you see, in your own words.")],
+    as_json: Json = False,
+) -> None:
+    """From what you see ("loss is nan") to the failure modes that cause it."""
+    from groundup.why import explain
+
+    raise typer.Exit(explain(" ".join(words), as_json=as_json))
 
 
 @app.command()
@@ -120,7 +153,10 @@ def run(
 
 @app.command("break")
 def break_command(
-    topics: Topics = None,
+    topics: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TOPIC[/MODE]]...", help="Topics, or single failure modes, by name."),
+    ] = None,
     level: Level = None,
     everything: Everything = False,
     seeds: Annotated[
@@ -134,11 +170,18 @@ def break_command(
     figures: Annotated[bool, typer.Option(help="Save each figure in output/figures.")] = True,
 ) -> None:
     """The failure modes: predicted, measured, mended."""
-    from groundup import reports
+    from groundup import modes, reports
 
-    chosen = _select(topics, level, everything)
+    chosen, only = modes.select(topics or [], level=level, everything=everything)
     raise typer.Exit(
-        reports.break_topics(chosen, seeds=seeds, scheduler=scheduler, as_json=as_json, save_figures=figures)
+        reports.break_topics(
+            _at_least_one(chosen),
+            only,
+            seeds=seeds,
+            scheduler=scheduler,
+            as_json=as_json,
+            save_figures=figures,
+        )
     )
 
 
@@ -180,9 +223,9 @@ def bench(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Speed against the library over growing sizes, one thread each.
+    """Speed over growing sizes: in one breath, ours, the library's.
 
-    With the growth exponent that was measured beside the one that the derivation expects.
+    One thread each, in seconds, with the growth exponents measured beside the one that the derivation expects.
     """
     from groundup import reports
 
@@ -199,6 +242,21 @@ def tour(
     from groundup.tour import tour as take_the_tour
 
     raise typer.Exit(take_the_tour(output, open_report=open_report))
+
+
+@app.command()
+def new(
+    topic: Annotated[str, typer.Argument(help="Its name, in lower case with underscores.")],
+    level: Annotated[int, typer.Option("--level", min=1, max=6, help="The level it stands on.")],
+    title: Annotated[str | None, typer.Option(help="Its heading; by default the name in words.")] = None,
+    needs: Annotated[
+        list[str] | None, typer.Option("--needs", help="A topic on which it builds; may be repeated.")
+    ] = None,
+) -> None:
+    """Lay all rooms of a new topic, with their headings and its entry on the map."""
+    from groundup.new import new as lay_topic
+
+    raise typer.Exit(lay_topic(topic, level, title=title, needs=needs or ()))
 
 
 @app.command()

@@ -12,10 +12,28 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["ROOT", "Level", "Topic", "UnknownTopic", "get", "levels", "shown", "study_path", "topics"]
+__all__ = [
+    "ROOT",
+    "Level",
+    "Topic",
+    "UnknownTopic",
+    "forgiven",
+    "get",
+    "get_page",
+    "levels",
+    "note_of",
+    "pages",
+    "select",
+    "shown",
+    "study_path",
+    "topics",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository: every path in the reports is relative to it."""
+
+
+SEE_THE_MAP = "'groundup list' shows what there is."
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,14 @@ class Topic:
     @property
     def failure_modes_path(self) -> Path:
         return ROOT / self.package / "failure_modes" / f"{self.name}.py"
+
+    @property
+    def parts_path(self) -> Path:
+        return ROOT / self.package / "parts" / self.name
+
+    @property
+    def note_path(self) -> Path:
+        return ROOT / self.package / "notes" / f"{self.name}.md"
 
     @property
     def test_path(self) -> Path:
@@ -133,59 +159,71 @@ def get(name: str) -> Topic:
     Raises:
         UnknownTopic: with the nearest names.
     """
-    wanted = _forgiven(name)
+    wanted = forgiven(name)
     if wanted in topics():
         return topics()[wanted]
-    if wanted in pages():
-        raise UnknownTopic(f"{name!r} is a page and no topic: 'groundup show {wanted}' reads it.")
+    if found := _pages_called(wanted):
+        raise UnknownTopic(f"{name!r} is a page and no topic: 'groundup show {found[0]}' reads it.")
     raise UnknownTopic(f"no topic is called {name!r}: {_suggestion(wanted, topics())}")
 
 
 def pages() -> dict[str, Path]:
-    """Every page that can be read, by name: topics, their other parts, and `failure_modes/NAME`."""
+    """Everything that can be read, by name: topics, `failure_modes/TOPIC`, and a topic's parts as `TOPIC/PART`."""
     found = {name: topic.path for name, topic in topics().items()}
-    for prefix, folder in (("", ""), ("failure_modes/", "failure_modes")):
-        for level in levels():
-            for path in sorted((ROOT / level.package / folder).glob("*.py")):
-                if path.stem != "__init__" and "\n# %%" in path.read_text(encoding="utf-8"):
-                    found.setdefault(prefix + path.stem, path)
+    found |= {f"failure_modes/{name}": topic.failure_modes_path for name, topic in topics().items()}
+    for topic in topics().values():
+        for path in sorted(topic.parts_path.glob("*.py")):
+            if path.stem != "__init__":
+                found[f"{topic.name}/{path.stem}"] = path
     return found
+
+
+def _pages_called(wanted: str) -> list[str]:
+    """The pages of that name, or whose last part is so called: a part of a topic goes by its own name, too."""
+    known = pages()
+    if wanted in known:
+        return [wanted]
+    return [name for name in known if name.endswith(f"/{wanted}") and not name.startswith("failure_modes/")]
 
 
 def get_page(name: str, *, failures: bool = False) -> tuple[Path, Topic | None]:
     """The page of that name, and the topic if it is the topic's own or that of its failure modes.
 
-    It may be given as a path, too, such as `level2_classical/failure_modes/k_means.py`.
+    A part of a topic goes by `TOPIC/PART`, and by its own name where no other topic has one of the same. A page may be
+    given as a path, too, such as `level2_classical/failure_modes/k_means.py`.
 
     Raises:
-        UnknownTopic: with the nearest names.
+        UnknownTopic: with the nearest names, or all of them where several parts share it.
     """
-    wanted = _forgiven(name)
-    folder, _, last = wanted.rpartition("/")
-    if failures or folder.rpartition("/")[2] == "failure_modes":
-        known = pages()
-        wanted, topic = f"failure_modes/{last}", topics().get(last)
-        if wanted not in known:
-            get_page(last)  # a name that is unknown is told as such
-            raise UnknownTopic(f"{last} is part of a topic, and has no page of failure modes of its own.")
-        return known[wanted], topic
-    if folder in {level.package for level in levels()}:
-        wanted = last
-    if wanted in topics():
+    wanted = forgiven(name)
+    for folder in (*(level.package for level in levels()), "parts"):
+        wanted = wanted.removeprefix(f"{folder}/")
+    if wanted in topics() and not failures:
         return topics()[wanted].path, topics()[wanted]
-    if wanted not in (known := pages()):
-        raise UnknownTopic(f"no topic or page is called {name!r}: {_suggestion(wanted, known)}")
-    return known[wanted], None
+    last = wanted.removeprefix("failure_modes/")
+    if failures or last != wanted:
+        if last in topics():
+            return topics()[last].failure_modes_path, topics()[last]
+        get_page(last)  # a name that is unknown is told as such
+        raise UnknownTopic(f"{last} is part of a topic, and has no page of failure modes of its own.")
+    found = _pages_called(wanted)
+    if len(found) > 1:
+        raise UnknownTopic(f"several topics have a part {name!r}: did you mean {' or '.join(found)}?")
+    if not found:
+        short = [page.rpartition("/")[2] for page in pages()]
+        raise UnknownTopic(f"no topic or page is called {name!r}: {_suggestion(wanted, [*pages(), *short])}")
+    return pages()[found[0]], None
 
 
-def _forgiven(name: str) -> str:
+def forgiven(name: str) -> str:
+    """A name as it stands on the map: hyphens, spaces, capitals and the path of this clone are forgiven."""
     name = name.strip().removeprefix(f"{ROOT}/").removeprefix("./")
     return name.lower().replace("-", "_").replace(" ", "_").removesuffix(".py")
 
 
 def _suggestion(wanted: str, names: Iterable[str]) -> str:
-    near = _speaking_of(wanted) or difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(near)}?" if near else "'groundup list' shows what there is."
+    near = _speaking_of(wanted) or difflib.get_close_matches(wanted, set(names), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else SEE_THE_MAP
 
 
 def _speaking_of(wanted: str) -> list[str]:
@@ -222,6 +260,11 @@ def study_path(name: str) -> list[Topic]:
         needed.add(topic.name)
         waiting += topic.needs
     return [topic for topic in topics().values() if topic.name in needed]
+
+
+def note_of(topic: Topic) -> Path:
+    """The topic's own note; the level's where it has none yet."""
+    return topic.note_path if topic.note_path.exists() else topic.path.parent / "RESEARCH_NOTE.md"
 
 
 def shown(path: Path) -> str:

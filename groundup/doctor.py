@@ -45,7 +45,7 @@ LIBRARIES = (
 
 def examine(*, as_json: bool) -> int:
     """Print what is there; 0 if nothing that a topic needs is missing, else 1. Imports no library."""
-    from groundup.reports import _print_json
+    from groundup.terminal import print_json
 
     pinned = _pins()
     rows: list[dict[str, Any]] = []
@@ -65,7 +65,7 @@ def examine(*, as_json: bool) -> int:
     missing = [row for row in rows if row["installed"] is None]
     needed = [row for row in missing if row["extra"] == "core" or row["extra"].startswith("level")]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return 1 if needed else 0
     print(
         f"Python {platform.python_version()} ({sys.executable}), {platform.system()} {platform.machine()}\n"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pickle
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from groundup import catalogue
 from shared.agreement import Agreement
-from shared.failure_mode import Outcome, measure
+from shared.failure_mode import Outcome, SweepPoint, measure, measure_sweep
 
 __all__ = ["Evidence", "gather"]
 
@@ -24,6 +24,7 @@ class Evidence:
     topic: str
     agreements: list[Agreement]
     outcomes: list[Outcome]
+    sweeps: dict[str, list[SweepPoint]] = field(default_factory=dict)  # by the claim's id, where it sweeps
 
 
 def gather(name: str) -> Evidence:
@@ -31,7 +32,9 @@ def gather(name: str) -> Evidence:
     topic = catalogue.get(name)
     agreements = topic.load().validate()
     outcomes = [measure(failure_mode) for failure_mode in topic.load_failure_modes().FAILURE_MODES]
-    return Evidence(topic.name, agreements, outcomes)
+    claims = [m.claim for outcome in outcomes for m in (outcome.breaks, outcome.remedy)]
+    sweeps = {claim.id: measure_sweep(claim) for claim in claims if claim.sweep is not None}
+    return Evidence(topic.name, agreements, outcomes, sweeps)
 
 
 def main(name: str, path: str) -> None:

@@ -1,13 +1,15 @@
 """The ledger: no number in a note without a run behind it.
 
-`research_notes/ledger.json` holds one entry for each agreement and each failure mode of every topic. The
-notes carry blocks between `<!-- ledger: TOPIC -->` and `<!-- /ledger -->` that are rendered from it, so a note
-reads well as plain Markdown, and a block that differs from the ledger fails the check.
+`research_notes/ledger.json` holds one entry for each agreement and each failure mode of every topic. For
+readers there are an index, `ledger.md`, and a page a topic, `ledger/TOPIC.md`; and the notes carry marks between which
+its numbers are written (`groundup.quoting`), so that a note reads well as plain Markdown. A page or a number that
+differs from the ledger fails the check.
 
 An entry says how closely it must reproduce. The same seeds give the same replicates, but another processor
 or BLAS may round differently, and a chaotic trajectory may amplify that; a mean over seeds must come back
 within half of its own 95 % interval, a deterministic number within one part in 10⁶ (or the resolution of what
-measures it, as for memory), and a rounding error within its tolerance and two orders of magnitude. Times and pictures are not checked.
+measures it, as for memory), a point of a sweep within its own 95 % interval, and a rounding error within its tolerance and
+two orders of magnitude. Times and pictures are not checked.
 """
 
 from __future__ import annotations
@@ -19,19 +21,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from groundup import catalogue
+from groundup import catalogue, ledger_pages, notes, quoting
 from groundup.catalogue import ROOT
 from groundup.evidence import Evidence, gather
-from groundup.reports import agreement_row, outcome_row
-from shared.presentation import interval_text
+from groundup.rows import agreement_row, outcome_row
+from shared.failure_mode import Measurement, SweepPoint
 
-__all__ = ["LEDGER", "differences", "entries", "gather", "read", "render", "stale_blocks", "write"]
+__all__ = ["LEDGER", "differences", "entries", "gather", "read", "stale_blocks", "write"]
 
 LEDGER = ROOT / "research_notes" / "ledger.json"
+INDEX = ROOT / "research_notes" / "ledger.md"
+PAGES = ROOT / "research_notes" / "ledger"
 FIGURES = ROOT / "research_notes" / "figures"
-BLOCK = re.compile(r"(<!-- ledger: (?P<topic>\w+) -->\n).*?(<!-- /ledger -->)", re.DOTALL)
-CLAIM = re.compile(r"(<!-- claim: (?P<entry>[\w/-]+)(?P<part> remedy)? -->).*?(<!-- /claim -->)", re.DOTALL)
-PAGE = ROOT / "research_notes" / "ledger.md"
+OLD_BLOCK = re.compile(r"(<!-- ledger: (?P<topic>\w+) -->\n).*?(<!-- /ledger -->)", re.DOTALL)
 DIGITS = 6  # significant digits that the ledger keeps
 
 
@@ -56,11 +58,24 @@ def entries(topic: str, evidence: Evidence) -> list[dict[str, Any]]:
         row = outcome_row(entry, outcome)
         row.pop("seconds")
         key = f"{topic}/failure/{outcome.failure_mode.name}"
-        row["title"] = outcome.failure_mode.title
-        row["reproduces_within"] = _allowance(row)
-        row["remedy"]["reproduces_within"] = _allowance(row["remedy"])
-        rows.append({"id": key, "kind": "failure_mode", **row, "rerun": f"groundup break {topic}"})
+        for claim, measurement in ((row, outcome.breaks), (row["remedy"], outcome.remedy)):
+            claim["reproduces_within"] = _allowance(claim)
+            if measurement.claim.sweep is not None:
+                claim["sweep"] = _sweep(measurement, evidence.sweeps[measurement.claim.id])
+        rerun = f"groundup break {topic}/{outcome.failure_mode.name}"
+        rows.append({"id": key, "kind": "failure_mode", **row, "rerun": rerun})
     return [_rounded(row) for row in _with_unique_ids(rows)]
+
+
+def _sweep(measurement: Measurement, points: list[SweepPoint]) -> dict[str, Any]:
+    sweep = measurement.claim.sweep
+    assert sweep is not None
+    return {
+        "parameter": sweep.parameter,
+        "label": sweep.label,
+        "seeds": 1 if measurement.claim.deterministic else sweep.seeds,
+        "points": [[p.value, p.predicted, p.measured, *p.interval] for p in points],
+    }
 
 
 def _with_unique_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -79,34 +94,44 @@ def _with_unique_ids(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def write(evidence: dict[str, Evidence]) -> list[Path]:
-    """Merge the evidence into the ledger, render the notes' blocks, save the figures; returns what was written."""
-    from shared import figures
-
+    """Merge the evidence into the ledger, write its pages, the notes' numbers and these topics' figures; returns what
+    was written."""
     kept = [entry for entry in read()["entries"] if entry["topic"] not in evidence]
     for topic, found in evidence.items():
         kept += entries(topic, found)
     order = {name: index for index, name in enumerate(catalogue.topics())}
     kept = [entry for entry in kept if entry["topic"] in order]
     kept.sort(key=lambda entry: order[entry["topic"]])  # stable: within a topic the order of the file
-    LEDGER.parent.mkdir(parents=True, exist_ok=True)
-    LEDGER.write_text(_dumps(kept), encoding="utf-8")
-    PAGE.write_text(render_page(kept), encoding="utf-8")
-    written = [LEDGER, PAGE]
-    for note in notes():
-        text = note.read_text(encoding="utf-8")
-        fresh = fill_blocks(text, kept, note)
-        if fresh != text:
-            note.write_text(fresh, encoding="utf-8")
-            written.append(note)
+    texts = {LEDGER: _dumps(kept), **_pages(kept)}
+    texts |= {note: fill_blocks(note.read_text(encoding="utf-8"), kept, note) for note in notes.files()}
+    written = []
+    for path, text in texts.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
+    for path in set(PAGES.glob("*.md")) - texts.keys():
+        path.unlink()
     for topic, found in evidence.items():
-        example = catalogue.get(topic).load().example
-        written.append(figures.save(figures.draw(example), FIGURES / f"{topic}.png", dpi=100))
-        for outcome in found.outcomes:
-            mode = outcome.failure_mode
-            written.append(
-                figures.save(figures.draw(mode.figure), FIGURES / f"{topic}_{mode.name}.png", dpi=100)
-            )
+        written += _write_figures(topic, found)
     return written
+
+
+def _write_figures(topic: str, evidence: Evidence) -> list[Path]:
+    """Draw a topic's pictures and those of its failure modes; those of modes that are gone go, too."""
+    from shared import figures
+
+    module = catalogue.get(topic).load()
+    drawn = {f"{topic}.png": module.example}
+    if hasattr(module, "mechanism"):
+        drawn[f"{topic}_mechanism.png"] = module.mechanism
+    for outcome in evidence.outcomes:
+        drawn[f"{topic}_{outcome.failure_mode.name}.png"] = outcome.failure_mode.figure
+    longer = tuple(f"{name}_" for name in catalogue.topics() if name.startswith(f"{topic}_"))
+    for path in FIGURES.glob(f"{topic}_*.png"):
+        if path.name not in drawn and not f"{path.stem}_".startswith(longer):
+            path.unlink()
+    return [figures.save(figures.draw(function), FIGURES / name, dpi=100) for name, function in drawn.items()]
 
 
 def differences(topic: str, evidence: Evidence) -> list[str]:
@@ -121,189 +146,63 @@ def differences(topic: str, evidence: Evidence) -> list[str]:
 
 
 def stale_blocks() -> list[str]:
-    """Blocks of the notes that differ from the committed ledger, or name no topic; empty is good."""
+    """Notes and pages whose numbers differ from the committed ledger, or ask for what it does not have; empty is good."""
     committed = read()["entries"]
     found = []
-    for note in notes():
+    for note in notes.files():
         text = note.read_text(encoding="utf-8")
         name = note.relative_to(ROOT)
-        unknown = {m["topic"] for m in BLOCK.finditer(text)} - set(catalogue.topics())
-        unknown |= {m["entry"] for m in CLAIM.finditer(text)} - {entry["id"] for entry in committed}
-        found += [f"{name}: {key} is in the text, but not in the ledger." for key in sorted(unknown)]
+        found += [f"{name}: {complaint}" for complaint in quoting.complaints(text, committed)]
         if fill_blocks(text, committed, note) != text:
             found.append(f"{name}: the text differs from the ledger; run 'groundup ledger --write'.")
-    if committed and (not PAGE.exists() or PAGE.read_text(encoding="utf-8") != render_page(committed)):
-        found.append(f"{PAGE.relative_to(ROOT)}: differs from the ledger; run 'groundup ledger --write'.")
-    return found
+    wanted = _pages(committed)
+    for path, text in wanted.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            found.append(f"{path.relative_to(ROOT)}: differs from the ledger; run 'groundup ledger --write'.")
+    gone = set(PAGES.glob("*.md")) - wanted.keys()
+    return found + [f"{path.relative_to(ROOT)}: its topic is not in the ledger." for path in sorted(gone)]
 
 
-def notes() -> list[Path]:
-    """Every Markdown page that may carry a block."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "research_notes").glob("*.md"))]
-    pages.remove(PAGE) if PAGE in pages else None
-    for level in catalogue.levels():
-        pages += [ROOT / level.package / "README.md", ROOT / level.package / "RESEARCH_NOTE.md"]
-    return [page for page in pages if page.exists()]
+def _pages(book: list[dict[str, Any]]) -> dict[Path, str]:
+    """The index and each topic's page, by where they lie."""
+    there = {entry["topic"] for entry in book}
+    pages = {INDEX: ledger_pages.index_page(book)}
+    for name, topic in catalogue.topics().items():
+        if name in there:
+            pages[PAGES / f"{name}.md"] = ledger_pages.topic_page(topic, book)
+    return pages
 
 
 def fill_blocks(text: str, book: list[dict[str, Any]], note: Path) -> str:
-    """The note's text with every block and every quoted claim rendered from the entries."""
-    by_id = {entry["id"]: entry for entry in book}
-    up = _to_root(note)
-
-    def claim(match: re.Match[str]) -> str:
-        entry = by_id.get(match["entry"])
-        if entry is None:
-            return match[0]
-        return f"{match[1]}{quote(entry, remedy=bool(match['part']), up=up)}{match[4]}"
-
-    text = BLOCK.sub(lambda match: f"{match[1]}{render(match['topic'], book, note)}{match[3]}", text)
-    return CLAIM.sub(claim, text)
+    """The note's text with everything between its marks written anew."""
+    up = notes.to_root(note)
+    text = OLD_BLOCK.sub(lambda match: f"{match[1]}{_old_block(match['topic'], book, up)}{match[3]}", text)
+    return quoting.fill(text, book, up)
 
 
-def quote(entry: dict[str, Any], *, remedy: bool, up: str) -> str:
-    """One claim or agreement inside a sentence, with a link to its entry."""
-    link = f"[entry]({up}research_notes/ledger.md#{anchor(entry['id'])})"
-    if entry["kind"] == "agreement":
-        return f"error {_order_of_magnitude(entry['error'])}, allowed {entry['tolerance']:.0e} ({link})"
-    claim = entry["remedy"] if remedy else entry
-    return (
-        f"predicted {claim['relation']} {claim['predicted']:.4g} ± {claim['tolerance']:.2g}, measured "
-        f"{claim['measured']:.4g}, {interval_text(claim['interval'], claim['interval_kind'])}: {claim['verdict']} ({link})"
-    )
-
-
-def anchor(identifier: str) -> str:
-    """The id of an entry's heading on the ledger's page."""
-    return identifier.replace("/", "-").replace("_", "-")
-
-
-def render_page(book: list[dict[str, Any]]) -> str:
-    """The whole ledger for readers: one section a topic, one anchor an entry, and the command that reruns it."""
-    lines = [
-        "# The ledger of measured claims",
-        "",
-        "Written by `groundup ledger --write` from [ledger.json](ledger.json); do not edit. Every number in the notes comes from here. "
-        "`groundup ledger --check` measures all of it again.",
-        "",
-    ]
-    for level in catalogue.levels():
-        for topic in level.topics:
-            mine = [entry for entry in book if entry["topic"] == topic.name]
-            if not mine:
-                continue
-            lines += [f"## Level {level.number} · {topic.title}", ""]
-            lines += [
-                f"[The topic](../{topic.package}/{topic.name}.py), [how it breaks](../{topic.package}/failure_modes/{topic.name}.py)",
-                "",
-            ]
-            for entry in (entry for entry in mine if entry["kind"] == "failure_mode"):
-                lines += [
-                    f'<a id="{anchor(entry["id"])}"></a>',
-                    "",
-                    f"### {entry['title']}",
-                    "",
-                    f"`{entry['id']}`, rerun with `{entry['rerun']}`. {entry['claim']}",
-                    "",
-                    "| | quantity | predicted | measured | interval | seeds | verdict |",
-                    "|---|---|---|---|---|---|---|",
-                    f"| breaks | {_claim_row(entry)} |",
-                    f"| mended | {_claim_row(entry['remedy'])} |",
-                    "",
-                    f"δ: {_sentence(entry['reason'])}",
-                    "",
-                    f"Remedy: {entry['remedy']['claim']} δ: {_sentence(entry['remedy']['reason'])}",
-                    "",
-                ]
-            lines += [
-                f"### {topic.title}: agreement",
-                "",
-                f"Rerun with `groundup run {topic.name}`.",
-                "",
-                "| quantity | reference | data | error | allowed | why that much |",
-                "|---|---|---|---|---|---|",
-            ]
-            lines += [
-                f'| <a id="{anchor(e["id"])}"></a>{_cell(e["quantity"])} | {_cell(e["reference"])} | {_cell(e["dataset"])} | '
-                f"{_order_of_magnitude(e['error'])} | {e['tolerance']:.0e} | {_cell(e['reason'])} |"
-                for e in mine
-                if e["kind"] == "agreement"
-            ]
-            lines.append("")
-    return "\n".join(lines)
-
-
-def _to_root(note: Path) -> str:
-    return "../" * (len(note.relative_to(ROOT).parts) - 1)
-
-
-def render(topic: str, book: list[dict[str, Any]], note: Path) -> str:
-    """A topic's measured numbers as Markdown: the failure modes one by one, then the agreements in a table."""
-    mine = [entry for entry in book if entry["topic"] == topic]
-    if not mine:
-        return ""
+def _old_block(topic: str, book: list[dict[str, Any]], up: str) -> str:
+    """All of a topic's claims, for a note that does not quote them one by one yet."""
     lines: list[str] = []
-    up = _to_root(note)
-    if any(entry["kind"] == "failure_mode" for entry in mine):
-        lines += [
-            "The interval is at 95 %; the verdict asks whether a wider one, corrected for the number of claims, lies within the "
-            f"prediction ± δ ([how to judge a claim]({up}research_notes/README.md#how-to-judge-a-claim)).",
-            "",
-        ]
-    for entry in (entry for entry in mine if entry["kind"] == "failure_mode"):
-        remedy = entry["remedy"]
-        lines += [
-            f"**{entry['title']}.** {entry['claim']}",
-            "",
-            "| | quantity | predicted | measured | interval | seeds | verdict |",
-            "|---|---|---|---|---|---|---|",
-            f"| breaks | {_claim_row(entry)} |",
-            f"| mended | {_claim_row(remedy)} |",
-            "",
-            f"Remedy: {remedy['claim']} δ: {_sentence(entry['reason'])} Remedy's δ: {_sentence(remedy['reason'])} "
-            f"[Entry]({up}research_notes/ledger.md#{anchor(entry['id'])}) `{entry['id']}`; rerun with `{entry['rerun']}`.",
-            "",
-            f"![{entry['title']}]({up}research_notes/figures/{topic}_{entry['failure_mode']}.png)",
-            "",
-        ]
-    agreements = [entry for entry in mine if entry["kind"] == "agreement"]
-    if agreements:
-        lines += [
-            f"**Agreement.** {sum(e['agrees'] for e in agreements)} of {len(agreements)} quantities agree with their "
-            f"reference (rerun with `groundup run {topic}`).",
-            "",
-            "<details><summary>All of them</summary>",
-            "",
-            "| quantity | reference | data | error | allowed |",
-            "|---|---|---|---|---|",
-        ]
-        lines += [
-            f"| {_cell(e['quantity'])} | {_cell(e['reference'])} | {_cell(e['dataset'])} | "
-            f"{_order_of_magnitude(e['error'])} | {e['tolerance']:.0e} |"
-            for e in agreements
-        ]
-        lines += ["", "</details>", ""]
-    return "\n".join(lines)
-
-
-def _claim_row(claim: dict[str, Any]) -> str:
-    interval = interval_text(claim["interval"], claim["interval_kind"])
+    for entry in book:
+        if entry["topic"] == topic and entry["kind"] == "failure_mode":
+            breaks = quoting.quote(entry, remedy=False, up=up)
+            remedy = quoting.quote(entry, remedy=True, up=up)
+            lines += [
+                f"**{entry['title']}.** {entry['claim']} {_first_upper(entry['quantity'])}: {breaks}. Mended: {entry['remedy']['claim']} "
+                f"{_first_upper(entry['remedy']['quantity'])}: {remedy}.",
+                "",
+                f"![{entry['title']}]({up}research_notes/figures/{topic}_{entry['failure_mode']}.png)",
+                "",
+            ]
     return (
-        f"{_cell(claim['quantity'])} | {claim['relation']} {claim['predicted']:.4g} ± {claim['tolerance']:.2g} | "
-        f"{claim['measured']:.4g} | {interval} | {claim['seeds']} | {claim['verdict']}"
+        "\n".join([*lines, f"**Agreement.** {quoting.agreement_line(topic, book, up=up)}.", ""])
+        if lines
+        else ""
     )
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", r"\|")
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith(".") else f"{text}."
-
-
-def _order_of_magnitude(error: float) -> str:
-    return "0" if error == 0 else f"about 1e{math.floor(math.log10(error)):+03d}"
+def _first_upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _allowance(claim: dict[str, Any]) -> float:
@@ -321,12 +220,17 @@ def _compare(committed: dict[str, Any], fresh: dict[str, Any]) -> Iterator[str]:
             yield f"disagrees: error {fresh['error']:.2e}, allowed {fresh['tolerance']:.0e}."
         elif not _same_size(committed["error"], fresh["error"], committed["tolerance"]):
             yield f"error {fresh['error']:.1e}, the ledger says {committed['error']:.1e}."
+        for name in ("reference", "dataset", "reason", "tolerance"):
+            if committed[name] != fresh[name]:
+                yield f"its {name} is {fresh[name]!r}, the ledger says {committed[name]!r}."
         return
     for part, old, new in (("", committed, fresh), ("remedy: ", committed["remedy"], fresh["remedy"])):
-        if old["predicted"] != new["predicted"]:
-            scale = max(abs(old["predicted"]), abs(new["predicted"]))
-            if abs(old["predicted"] - new["predicted"]) > 1e-5 * scale:
-                yield f"{part}predicts {new['predicted']:.6g}, the ledger says {old['predicted']:.6g}."
+        for name in ("title", "symptoms", "claim", "quantity", "relation", "reason"):
+            if old.get(name) != new.get(name):
+                yield f"{part}its {name} is {new.get(name)!r}, the ledger says {old.get(name)!r}."
+        for name, verb in (("predicted", "predicts"), ("rival", "has the rival"), ("tolerance", "allows")):
+            if not _near(old.get(name), new.get(name), 1e-5):
+                yield f"{part}{verb} {_number(new.get(name))}, the ledger says {_number(old.get(name))}."
         if abs(old["measured"] - new["measured"]) > old["reproduces_within"]:
             yield (
                 f"{part}measured {new['measured']:.6g}, the ledger says {old['measured']:.6g} "
@@ -334,6 +238,35 @@ def _compare(committed: dict[str, Any], fresh: dict[str, Any]) -> Iterator[str]:
             )
         if new["verdict"] != old["verdict"]:
             yield f"{part}{new['verdict']}, the ledger says {old['verdict']}."
+        yield from (f"{part}{sentence}" for sentence in _compare_sweeps(old.get("sweep"), new.get("sweep")))
+
+
+def _compare_sweeps(old: dict[str, Any] | None, new: dict[str, Any] | None) -> Iterator[str]:
+    """A point of a sweep draws a picture and decides nothing: it must come back within its own interval."""
+    if old is None or new is None:
+        if old != new:
+            yield f"sweeps {'nothing' if new is None else new['parameter']}, the ledger says otherwise."
+        return
+    if [point[0] for point in old["points"]] != [point[0] for point in new["points"]]:
+        yield f"sweeps {new['parameter']} over other values than the ledger says."
+        return
+    for (value, *before), (_, *now) in zip(old["points"], new["points"], strict=True):
+        where = f"at {old['parameter']} = {value:.6g} "
+        if not _near(before[0], now[0], 1e-5):
+            yield f"{where}predicts {_number(now[0])}, the ledger says {_number(before[0])}."
+        low, high = before[2:]
+        if not low <= now[1] <= high and not _near(before[1], now[1], 1e-6):
+            yield f"{where}measured {now[1]:.6g}, the ledger says {before[1]:.6g}, [{low:.6g}, {high:.6g}]."
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"
+
+
+def _near(old: float | None, new: float | None, share: float) -> bool:
+    if old is None or new is None:
+        return old == new
+    return abs(old - new) <= max(share * max(abs(old), abs(new)), 1e-12)
 
 
 def _same_size(old: float, new: float, tolerance: float) -> bool:

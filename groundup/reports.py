@@ -6,143 +6,68 @@ not in order (exit status 1), and does not keep the other topics from being run.
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import math
-import os
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from groundup import catalogue
 from groundup.catalogue import ROOT, Topic
+from groundup.rows import agreement_row, outcome_row
+from groundup.terminal import each, make_console, print_json, save, to_open
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.console import Console
 
-    from shared.agreement import Agreement
+    from shared.agreement import Agreement, Race
     from shared.failure_mode import Outcome
 
-__all__ = ["bench", "break_topics", "check_ledger", "list_topics", "run", "show_page", "show_path"]
+__all__ = [
+    "bench",
+    "break_topics",
+    "check_ledger",
+    "list_topics",
+    "run",
+    "show_ledger",
+    "show_path",
+    "write_ledger",
+]
+
+UNFOLDED = 24  # so many topics are listed one by one
 
 # --- the map ---------------------------------------------------------------------------------------------
 
 
 def list_topics(*, level: int | None, as_json: bool) -> None:
-    """Print the levels and topics, or those of one level."""
+    """Print the levels and topics, or those of one level; a long map is folded to a few lines a level."""
     chosen = [entry for entry in catalogue.levels() if level in (None, entry.number)]
     if as_json:
-        _print_json([_topic_row(topic) for entry in chosen for topic in entry.topics])
+        print_json([_topic_row(topic) for entry in chosen for topic in entry.topics])
         return
+    folded = level is None and len(catalogue.topics()) > UNFOLDED
     for entry in chosen:
         print(f"Level {entry.number} · {entry.title}\n  {entry.question}")
-        for topic in entry.topics:
+        if folded:
+            count = len(entry.topics)
+            print(f"    {count} topic{'s' if count != 1 else ''}: groundup list --level {entry.number}")
+        for topic in () if folded else entry.topics:
             print(f"    {topic.name:<33} {topic.summary}")
         print()
-    print("groundup show TOPIC reads one, groundup run TOPIC proves it, groundup break TOPIC breaks it.")
+    print("groundup show TOPIC reads one, groundup run TOPIC proves it, groundup break TOPIC breaks it;")
+    print("groundup why WORDS looks up what you see.")
 
 
 def show_path(name: str, *, as_json: bool) -> None:
     """Print what to study before a topic, the topic itself last."""
     steps = catalogue.study_path(name)
     if as_json:
-        _print_json([_topic_row(topic) for topic in steps])
+        print_json([_topic_row(topic) for topic in steps])
         return
     for number, topic in enumerate(steps, start=1):
         print(f"{number:>3}. {topic.name:<33} Level {topic.level} · {topic.summary}")
     print(f"\nBegin with: groundup show {steps[0].name}")
-
-
-def show_page(name: str, *, failures: bool = False, pager: bool = True) -> None:
-    """Print a page's prose and code, cell by cell; where the output is no terminal, the code to the letter.
-
-    Args:
-        name: a topic, another part of one, or `failure_modes/TOPIC`.
-        failures: the failure modes of the topic.
-        pager: through a pager where the output is a terminal.
-    """
-    from rich.console import Console
-    from rich.syntax import Syntax
-
-    path, topic = catalogue.get_page(name, failures=failures)
-    console = Console()
-    # Colors and letters beyond ASCII, as git asks of the pager; a setting of the user's own stays.
-    os.environ.setdefault("LESS", "FRX")
-    os.environ.setdefault("LESSCHARSET", "utf-8")
-    with console.pager(styles=True) if console.is_terminal and pager else _no_pager():
-        for kind, text in cells(path):
-            if kind == "markdown":
-                for block in _prose(text):
-                    console.print(block)
-            elif console.is_terminal:
-                console.print(Syntax(text, "python", theme="ansi_dark", word_wrap=True))
-            else:
-                print(text)
-            console.print()
-        for label, where in _read_on(path, topic):
-            console.print(f"{label + ':':<14} {where}", soft_wrap=True)
-
-
-def _read_on(path: Path, topic: Topic | None) -> Iterator[tuple[str, str]]:
-    """Where to go from a page: the failure modes or what they break, and the level's note."""
-    if topic is not None and path == topic.path:
-        place = catalogue.shown(topic.failure_modes_path)
-        yield "How it breaks", f"groundup show {topic.name} --failures   ({place})"
-    elif topic is not None:
-        yield "What it breaks", f"groundup show {topic.name}   ({catalogue.shown(topic.path)})"
-    level = next(level.package for level in catalogue.levels() if path.is_relative_to(ROOT / level.package))
-    yield "In the note", catalogue.shown(ROOT / level / "RESEARCH_NOTE.md")
-
-
-def _prose(text: str) -> Iterator[RenderableType]:
-    """Markdown with its formulas in Unicode; those of their own are lines of their own."""
-    from itertools import groupby
-
-    from rich.markdown import Markdown, TableElement
-    from rich.padding import Padding
-    from rich.text import Text
-
-    from groundup import formulas
-
-    class Table(TableElement):
-        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-            for table in super().__rich_console__(console, options):
-                for column in table.columns:  # type: ignore[union-attr]
-                    column.overflow = "fold"  # a long word goes on in the next line; by default it is cut
-                yield table
-
-    class Page(Markdown):
-        elements: ClassVar = {**Markdown.elements, "table_open": Table}
-
-    for own, parts in groupby(formulas.spans(text), key=lambda part: part[0] == "display"):
-        if own:
-            for _, formula in parts:
-                yield Padding(Text("\n".join(formulas.display(formula))), (1, 0, 1, 4))
-        else:
-            plain = (part if kind == "text" else _literally(formulas.inline(part)) for kind, part in parts)
-            if (page := "".join(plain)).strip():
-                yield Page(page)
-
-
-def _literally(text: str) -> str:
-    """Text in which Markdown sees no mark of its own."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
-
-
-def cells(path: Path) -> list[tuple[str, str]]:
-    """The cells of a percent notebook as ("markdown" or "code", text), without the header."""
-    found: list[tuple[str, list[str]]] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("# %%"):
-            found.append(("markdown" if "[markdown]" in line else "code", []))
-        elif found:
-            kind, lines = found[-1]
-            lines.append(line.removeprefix("#").removeprefix(" ") if kind == "markdown" else line)
-    return [(kind, "\n".join(lines).strip("\n")) for kind, lines in found if "".join(lines).strip()]
 
 
 def _topic_row(topic: Topic) -> dict[str, Any]:
@@ -154,7 +79,7 @@ def _topic_row(topic: Topic) -> dict[str, Any]:
         "also": list(topic.also),
         "path": str(topic.path.relative_to(ROOT)),
         "failure_modes": str(topic.failure_modes_path.relative_to(ROOT)),
-        "note": str((topic.path.parent / "RESEARCH_NOTE.md").relative_to(ROOT)),
+        "note": str(topic.note_path.relative_to(ROOT)),
     }
 
 
@@ -165,13 +90,13 @@ def run(topics: Sequence[Topic], *, as_json: bool, save_figures: bool) -> int:
     """Validate topics; 0 if every quantity agrees."""
     rows: list[dict[str, Any]] = []
     in_order = True
-    console = _console()
+    console = make_console()
 
     def work(topic: Topic) -> tuple[list[Agreement], Path | None]:
         agreements = topic.load().validate()
-        return agreements, _save(f"{topic.name}.png", topic.load().example) if save_figures else None
+        return agreements, save(f"{topic.name}.png", topic.load().example) if save_figures else None
 
-    for topic, found in _each(topics, work, "validating"):
+    for topic, found in each(topics, work, "validating"):
         if found is None:
             in_order = False
             continue
@@ -181,39 +106,14 @@ def run(topics: Sequence[Topic], *, as_json: bool, save_figures: bool) -> int:
         if not as_json:
             _print_agreements(console, topic, agreements)
         if saved is not None and not as_json:
-            console.print(f"figure saved: {_to_open(saved)}\n", soft_wrap=True)
+            console.print(f"figure saved: {to_open(saved)}\n", soft_wrap=True)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         agreeing = sum(row["agrees"] for row in rows)
         console.print(f"{agreeing} of {len(rows)} quantities agree with their reference.")
         _tell_what_is_left_out(console)
     return 0 if in_order else 1
-
-
-def agreement_row(topic: Topic, agreement: Agreement) -> dict[str, Any]:
-    """One quantity as `run --json` reports it."""
-
-    def value(side: Any) -> Any:
-        return side if isinstance(side, float) else asdict(side)
-
-    return {
-        "level": topic.level,
-        "topic": topic.name,
-        "quantity": agreement.quantity,
-        "reference": agreement.reference,
-        "reference_version": agreement.reference_version,
-        "dataset": agreement.dataset,
-        "ours": value(agreement.ours),
-        "theirs": value(agreement.theirs),
-        "error": agreement.error,
-        "measure": agreement.measure,
-        "tolerance": agreement.tolerance,
-        "reason": agreement.reason,
-        "agrees": agreement.agrees,
-        "seconds_ours": agreement.seconds_ours,
-        "seconds_reference": agreement.seconds_reference,
-    }
 
 
 def _print_agreements(console: Console, topic: Topic, agreements: list[Agreement]) -> None:
@@ -235,9 +135,19 @@ def _tell_what_is_left_out(console: Console) -> None:
 
 
 def break_topics(
-    topics: Sequence[Topic], *, seeds: int | None, scheduler: str | None, as_json: bool, save_figures: bool
+    topics: Sequence[Topic],
+    only: Mapping[str, Collection[str]],
+    *,
+    seeds: int | None,
+    scheduler: str | None,
+    as_json: bool,
+    save_figures: bool,
 ) -> int:
-    """Measure failure modes; 0 if every claim holds and every remedy mends."""
+    """Measure failure modes; 0 if every claim holds and every remedy mends.
+
+    Args:
+        only: for a topic of which not all modes are wanted, the names of those that are.
+    """
     from groundup.errors import CommandError
     from shared.failure_mode import SchedulerUnavailable, measure, reach_scheduler
 
@@ -250,16 +160,18 @@ def break_topics(
     def outcomes_of(topic: Topic) -> list[tuple[Outcome, Path | None]]:
         found = []
         for mode in topic.load_failure_modes().FAILURE_MODES:
+            if mode.name not in only.get(topic.name, [mode.name]):
+                continue
             outcome = measure(mode, seeds=seeds, scheduler=scheduler)
-            saved = _save(f"{topic.name}_{mode.name}.png", mode.figure) if save_figures else None
+            saved = save(f"{topic.name}_{mode.name}.png", mode.figure) if save_figures else None
             found.append((outcome, saved))
         return found
 
     rows: list[dict[str, Any]] = []
     in_order = True
-    console = _console()
+    console = make_console()
     try:
-        for topic, outcomes in _each(topics, outcomes_of, "breaking"):
+        for topic, outcomes in each(topics, outcomes_of, "breaking"):
             if outcomes is None:
                 in_order = False
                 continue
@@ -271,64 +183,25 @@ def break_topics(
                 if not as_json:
                     _print_outcome(console, topic, outcome)
                     if saved is not None:
-                        console.print(f"  figure:  {_to_open(saved)}", soft_wrap=True)
+                        console.print(f"  figure:  {to_open(saved)}", soft_wrap=True)
                     console.print()
             if not as_json:
-                note = topic.path.parent / "RESEARCH_NOTE.md"
-                console.print(f"In the note: {catalogue.shown(note)}\n", soft_wrap=True)
+                note = catalogue.shown(catalogue.note_of(topic))
+                console.print(f"In the note: {note}\n", soft_wrap=True)
     except SchedulerUnavailable as error:
         raise CommandError(str(error), 1) from None
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         for line in _verdict_lines(rows):
             console.print(line, soft_wrap=True)
         how = catalogue.shown(ROOT / "research_notes" / "README.md")
         console.print(
-            f"(A verdict asks more than the 95 % interval shown: {how}.)", style="dim", soft_wrap=True
+            f"(The intervals decide; they are wide enough for all claims of the curriculum together: {how}.)",
+            style="dim",
+            soft_wrap=True,
         )
     return 0 if in_order else 1
-
-
-def outcome_row(topic: Topic, outcome: Outcome) -> dict[str, Any]:
-    """One failure mode as `break --json` reports it."""
-    breaks, remedy = outcome.breaks, outcome.remedy
-    return {
-        "level": topic.level,
-        "topic": topic.name,
-        "failure_mode": outcome.failure_mode.name,
-        "claim": breaks.claim.statement,
-        "quantity": breaks.claim.quantity,
-        "predicted": breaks.predicted,
-        "measured": breaks.measured,
-        "interval": list(breaks.interval),
-        "interval_kind": breaks.interval_kind,
-        "relation": breaks.claim.relation,
-        "tolerance": breaks.delta,
-        "reason": breaks.claim.reason,
-        "verdict": breaks.verdict,
-        "holds": breaks.holds,
-        "slack": breaks.slack,
-        "seeds": breaks.seeds,
-        "seeds_needed": breaks.seeds_needed,
-        "remedied": remedy.holds,
-        "remedy": {
-            "claim": remedy.claim.statement,
-            "quantity": remedy.claim.quantity,
-            "predicted": remedy.predicted,
-            "measured": remedy.measured,
-            "interval": list(remedy.interval),
-            "interval_kind": remedy.interval_kind,
-            "relation": remedy.claim.relation,
-            "tolerance": remedy.delta,
-            "reason": remedy.claim.reason,
-            "verdict": remedy.verdict,
-            "slack": remedy.slack,
-            "seeds": remedy.seeds,
-            "seeds_needed": remedy.seeds_needed,
-        },
-        "seconds": breaks.seconds + remedy.seconds,
-    }
 
 
 def _print_outcome(console: Console, topic: Topic, outcome: Outcome) -> None:
@@ -336,7 +209,8 @@ def _print_outcome(console: Console, topic: Topic, outcome: Outcome) -> None:
 
     print_outcome(console, outcome)
     read_on = {
-        "read on": f"groundup show {topic.name} --failures   ({catalogue.shown(topic.failure_modes_path)})",
+        "read on": f"groundup show {topic.name}/{outcome.failure_mode.name}   "
+        f"({catalogue.shown(topic.failure_modes_path)})",
         "ledger": f"{topic.name}/failure/{outcome.failure_mode.name}",
     }
     for label, place in read_on.items():
@@ -352,30 +226,35 @@ def _verdict_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         verdicts[next(v for v in ("refuted", "inconclusive", "holds") if v in both)] += 1
         for claim in (row, row["remedy"]):
             if claim["verdict"] == "inconclusive":
-                needed[row["topic"]] = max(needed.get(row["topic"], 0), claim["seeds_needed"])
+                mode = f"{row['topic']}/{row['failure_mode']}"
+                needed[mode] = max(needed.get(mode, 0), claim["seeds_needed"])
     yield f"{verdicts['holds']} of {len(rows)} failure modes broke as predicted and were mended as predicted."
     if verdicts["refuted"] or verdicts["inconclusive"]:
         yield f"{verdicts['refuted']} refuted, {verdicts['inconclusive']} inconclusive."
-    for topic, seeds in needed.items():
+    for mode, seeds in needed.items():
         if seeds <= 100_000:
-            yield f"To decide: groundup break {topic} --seeds {seeds}"
+            yield f"To decide: groundup break {mode} --seeds {seeds}"
         else:
-            yield f"{topic} is measured at the very edge of what is allowed: more seeds would hardly decide."
+            yield f"{mode} is measured at the very edge of what is allowed: more seeds would hardly decide."
 
 
 # --- bench -----------------------------------------------------------------------------------------------
 
 
 def bench(topics: Sequence[Topic], *, repeats: int | None, as_json: bool) -> int:
-    """Race ours against the references over growing sizes; 0 when every race could be run."""
-    from shared.agreement import growth_exponent, race
+    """Race ours, and the same in one breath, against the references over growing sizes; 0 if every race could be run."""
+    from shared.agreement import race
 
     def races_of(topic: Topic) -> list[dict[str, Any]]:
         rows = []
         for benchmark in topic.load().benchmarks():
             races = [race(benchmark, size, repeats=repeats) for size in benchmark.sizes]
-            exponent = growth_exponent([r.size for r in races], [r.seconds_ours for r in races])
-            theirs = growth_exponent([r.size for r in races], [r.seconds_reference for r in races])
+            exponents = {
+                "exponent": _exponent(races, "seconds_ours"),
+                "exponent_reference": _exponent(races, "seconds_reference"),
+                "exponent_breath": _exponent(races, "seconds_breath"),
+                "expected_exponent": benchmark.expected_exponent,
+            }
             rows += [
                 {
                     "level": topic.level,
@@ -387,10 +266,9 @@ def bench(topics: Sequence[Topic], *, repeats: int | None, as_json: bool) -> int
                     "unit": r.unit,
                     "seconds_ours": r.seconds_ours,
                     "seconds_reference": r.seconds_reference,
+                    "seconds_breath": r.seconds_breath,
                     "ratio": r.ratio,
-                    "exponent": exponent,
-                    "exponent_reference": theirs,
-                    "expected_exponent": benchmark.expected_exponent,
+                    **exponents,
                 }
                 for r in races
             ]
@@ -398,8 +276,8 @@ def bench(topics: Sequence[Topic], *, repeats: int | None, as_json: bool) -> int
 
     rows: list[dict[str, Any]] = []
     in_order = True
-    console = _console()
-    for topic, found in _each(topics, races_of, "racing"):
+    console = make_console()
+    for topic, found in each(topics, races_of, "racing"):
         if found is None:
             in_order = False
             continue
@@ -407,8 +285,16 @@ def bench(topics: Sequence[Topic], *, repeats: int | None, as_json: bool) -> int
         if not as_json:
             _print_races(console, topic, found)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     return 0 if in_order else 1
+
+
+def _exponent(races: Sequence[Race], side: str) -> float:
+    """The growth exponent of one side over the sizes at which it was timed."""
+    from shared.agreement import growth_exponent
+
+    timed = [race for race in races if math.isfinite(getattr(race, side))]
+    return growth_exponent([race.size for race in timed], [getattr(race, side) for race in timed])
 
 
 def _print_races(console: Console, topic: Topic, rows: list[dict[str, Any]]) -> None:
@@ -422,18 +308,25 @@ def _print_races(console: Console, topic: Topic, rows: list[dict[str, Any]]) -> 
         first = races[0]
         console.print(f"{name}, against [bold]{first['reference']}[/bold] {first['reference_version']}")
         table = Table(box=None, header_style="bold")
-        for column in (first["unit"], "seconds", "theirs", "ratio"):
+        for column in (first["unit"], "breath", "ours", "theirs", "ours/theirs", "breath/ours"):
             table.add_column(column, justify="right")
         for row in races:
+            breath, ours, theirs = (row[f"seconds_{side}"] for side in ("breath", "ours", "reference"))
             table.add_row(
-                f"{row['size']:,}", f"{row['seconds_ours']:.3g}", f"{row['seconds_reference']:.3g}", f"{row['ratio']:.2f}"
+                f"{row['size']:,}", _timed(breath, ".3g"), f"{ours:.3g}", f"{theirs:.3g}", f"{row['ratio']:.2f}", _timed(breath / ours, ".1f")
             )  # fmt: skip
-        console.print(table)
-        console.print(
-            f"time grows as size^{first['exponent']:.2f} (theirs {first['exponent_reference']:.2f}), "
-            f"the derivation expects {first['expected_exponent']:g}"
+        table.add_row(
+            "size^",
+            *(_timed(first[key], ".2f") for key in ("exponent_breath", "exponent", "exponent_reference")),
         )
+        console.print(table)
+        console.print(f"seconds; the derivation expects time to grow as size^{first['expected_exponent']:g}")
         console.print(_growth_remark(first["exponent"], first["expected_exponent"]))
+
+
+def _timed(value: float, form: str) -> str:
+    """A number, or a dash where the breath was not timed: it has no such rung, or would take too long."""
+    return format(value, form) if math.isfinite(value) else "–"
 
 
 def _growth_remark(exponent: float, expected: float) -> str:
@@ -454,7 +347,7 @@ def write_ledger(names: Sequence[str]) -> int:
 
     chosen = catalogue.select(names, everything=not names)
     evidence = {}
-    for topic, found in _each(chosen, lambda topic: ledger.gather(topic.name), "measuring"):
+    for topic, found in each(chosen, lambda topic: ledger.gather(topic.name), "measuring"):
         if found is None:
             print("groundup: the ledger was not written: it must rest on every topic named.", file=sys.stderr)
             return 1
@@ -471,13 +364,13 @@ def check_ledger(names: Sequence[str], *, as_json: bool) -> int:
     chosen = catalogue.select(names, everything=not names)
     differences = ledger.stale_blocks() if not names else []
     in_order = True
-    for topic, found in _each(chosen, lambda topic: ledger.gather(topic.name), "checking"):
+    for topic, found in each(chosen, lambda topic: ledger.gather(topic.name), "checking"):
         if found is None:
             in_order = False
         else:
             differences += ledger.differences(topic.name, found)
     if as_json:
-        _print_json([{"difference": difference} for difference in differences])
+        print_json([{"difference": difference} for difference in differences])
     else:
         for difference in differences:
             print(difference)
@@ -494,7 +387,7 @@ def show_ledger(book: dict[str, Any], names: Sequence[str], *, as_json: bool) ->
     chosen = {topic.name for topic in catalogue.select(set(names) - wanted, everything=not names)}
     entries = [entry for entry in book["entries"] if entry["topic"] in chosen or entry["id"] in wanted]
     if as_json:
-        _print_json(entries)
+        print_json(entries)
         return 0
     for entry in entries:
         if entry["kind"] == "agreement":
@@ -534,100 +427,3 @@ def _whole_entry(entry: dict[str, Any]) -> Iterator[str]:
         yield f"    {remedy['quantity']}, within {remedy['tolerance']:.4g}: {remedy['reason']}"
         yield f"    {_claim_line(remedy)}"
     yield f"again: {entry['rerun']}"
-
-
-# --- shared by all ---------------------------------------------------------------------------------------
-
-
-def _each(topics: Sequence[Topic], work: Callable[[Topic], Any], doing: str) -> Iterator[tuple[Topic, Any]]:
-    """Do the work for each topic with progress on stderr; None where a reference is missing."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    stderr = Console(stderr=True)
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=stderr, transient=True, disable=not stderr.is_terminal,
-    ) as progress:  # fmt: skip
-        task = progress.add_task(doing, total=len(topics))
-        for topic in topics:
-            progress.update(task, description=f"{doing} {topic.name}")
-            if not stderr.is_terminal and len(topics) > 1:
-                print(f"{doing} {topic.name} …", file=sys.stderr, flush=True)
-            try:
-                result = work(topic)
-            except ModuleNotFoundError as error:
-                if not _is_reference(error):
-                    raise
-                print(f"groundup: {topic.name}: {missing_reference(topic, error)}", file=sys.stderr)
-                result = None
-            progress.advance(task)
-            progress.stop()  # what is printed now goes to stdout itself, and not into the line of the bar
-            yield topic, result
-            if topic is not topics[-1]:
-                progress.start()
-
-
-def missing_reference(topic: Topic, error: ModuleNotFoundError) -> str:
-    """One line that names the missing library and the command that installs it."""
-    return (
-        f"{error.name} is not installed; get it with: pip install -e '.[{topic.extra}]' (in the repository)."
-    )
-
-
-def _is_reference(error: ModuleNotFoundError) -> bool:
-    """Whether a library is missing, and not a module of our own (which would be a defect)."""
-    own = ("shared", "groundup", *(level.package for level in catalogue.levels()))
-    return error.name is not None and error.name.split(".")[0] not in own
-
-
-def _save(name: str, draw: Callable[[], Any]) -> Path:
-    """Save a figure in output/figures: of the clone if this folder lies in it, else of this folder."""
-    from shared import figures
-
-    base = ROOT if Path.cwd().is_relative_to(ROOT) else Path.cwd()
-    return figures.save(figures.draw(draw), base / "output" / "figures" / name)
-
-
-def _to_open(path: Path) -> str:
-    """A path that can be opened from here, and from elsewhere where it lies outside the clone."""
-    return catalogue.shown(path) if path.is_relative_to(ROOT) else str(path)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-
-
-def _print_json(rows: Sequence[dict[str, Any]]) -> None:
-    """An array with one object a line; what is not a finite number is null, as JSON wants it."""
-    lines = ",\n".join(json.dumps(_finite(row), ensure_ascii=False) for row in rows)
-    print(f"[\n{lines}\n]" if rows else "[]")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-@contextmanager
-def _no_pager() -> Iterator[None]:
-    yield
-
-
-def version() -> str:
-    """Version of this distribution."""
-    return importlib.metadata.version("ground-up")

@@ -14,64 +14,19 @@
 #
 # ## 1. Select
 #
-# **Question.** How can a function with thousands of adjustable numbers be fitted to examples, when no formula
-# gives the best numbers?
+# **Question.** How can a function with thousands of adjustable numbers be fitted to examples, when no formula gives the best
+# numbers?
 #
-# **Answer.** Stack linear maps with a bent function between them, and follow the gradient of the loss
-# downhill. The gradient with respect to *all* numbers costs no more than about twice the prediction itself:
-# backpropagation.
+# **Answer.** Stack linear maps with a bent function between them, and follow the gradient of the loss downhill. The gradient
+# with respect to *all* numbers costs no more than about twice the prediction itself: backpropagation.
 #
 # **Builds on** `modules` (layers, batches), `level1_foundations.automatic_differentiation`,
-# `level1_foundations.gradient_descent` (SGD, Adam). **Mirrors** a `torch.nn.Sequential` of `Linear` layers,
-# and `sklearn.neural_network.MLPClassifier`.
+# `level1_foundations.gradient_descent` (SGD, Adam). **Mirrors** a `torch.nn.Sequential` of `Linear` layers, and
+# `sklearn.neural_network.MLPClassifier`.
 #
-# **Sources.** Rumelhart, Hinton and Williams (1986) for backpropagation; Goodfellow, Bengio and Courville
-# (2016), *Deep Learning*, section 6.5; Glorot and Bengio (2010) and He et al. (2015) for initialization;
-# Kingma and Ba (2015) for Adam; Prechelt (1998) for early stopping.
-
-# %%
-from __future__ import annotations
-
-import itertools
-import math
-import numbers
-import warnings
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
-
-import numpy as np
-from jaxtyping import Float, Int
-
-from level1_foundations import automatic_differentiation as ad
-from level1_foundations.automatic_differentiation import Tensor, no_grad
-from level1_foundations.gradient_descent import SGD, Adam
-from level3_deep_learning import modules
-from level3_deep_learning.minibatch_training import (
-    Patience,
-    batch_size,
-    check_parameters,
-    decode,
-    encode_targets,
-    has_diverged,
-    network_loss,
-    penalty,
-    prior_loss,
-    set_learning_rate,
-    stratified_split,
-    train_one_epoch,
-)
-from level3_deep_learning.modules import GELU, DataLoader, Identity, Linear, ReLU, Sequential, Sigmoid, Tanh
-from shared.agreement import Agreement, Benchmark, Comparison
-from shared.arrays import (
-    random_generator,
-    validate_choice,
-    validate_number,
-    validate_sample_weight,
-)
-from shared.estimator import ClassifierMixin, Estimator, warn_not_converged
-from shared.numerics import logsumexp, sigmoid, softmax, softplus
-from shared.special import erf
+# **Sources.** Rumelhart, Hinton and Williams (1986) for backpropagation; Goodfellow, Bengio and Courville (2016), *Deep
+# Learning*, section 6.5; Glorot and Bengio (2010) and He et al. (2015) for initialization; Kingma and Ba (2015) for Adam;
+# Prechelt (1998) for early stopping.
 
 # %% [markdown]
 # ## 2. Derive
@@ -84,8 +39,8 @@ from shared.special import erf
 # | $A_l = \varphi(Z_l)$ | activations, $l < L$ | $(n, d_l)$ |
 # | $\Delta_l = \partial\mathcal L/\partial Z_l$ | errors | $(n, d_l)$ |
 #
-# **Forward.** $Z_l = A_{l-1} W_l^{\!\top} + \mathbf 1 b_l^{\!\top}$. The last $Z_L$ are the logits, and the
-# loss is the mean cross-entropy
+# **Forward.** $Z_l = A_{l-1} W_l^{\!\top} + \mathbf 1 b_l^{\!\top}$. The last $Z_L$ are the logits, and the loss is the mean
+# cross-entropy
 #
 # $$\mathcal L = \frac1n \sum_{i=1}^n \Big(\log \sum_k e^{Z_{L,ik}} - Z_{L,i y_i}\Big).$$
 #
@@ -107,23 +62,112 @@ from shared.special import erf
 #   dA_{l-1} = \varphi'(Z_{l-1})\odot dZ_{l-1}
 #   \;\Rightarrow\; \Delta_{l-1} = (\Delta_l W_l)\odot\varphi'(Z_{l-1}). \tag{4}$$
 #
-# Equations (1) to (4), applied from the top down, are backpropagation. **Cost.** Forward, layer $l$ takes one
-# product of $2 n d_l d_{l-1}$ operations; backward it takes two of that size, (2) and (4), and the first
-# layer needs no (4). Memory: all $A_l$ are kept for the way back, $n\sum_l d_l$ numbers.
+# Equations (1) to (4), applied from the top down, are backpropagation. **Cost.** Forward, layer $l$ takes one product of
+# $2 n d_l d_{l-1}$ operations; backward it takes two of that size, (2) and (4), and the first layer needs no (4). Memory:
+# all $A_l$ are kept for the way back, $n\sum_l d_l$ numbers.
 #
-# **Assumptions.** $\varphi$ is differentiable where it is used (at its kink, ReLU's derivative is taken as
-# 0). Nothing promises a global minimum: the loss is not convex, already because permuting hidden units leaves
-# it unchanged.
+# **Assumptions.** $\varphi$ is differentiable where it is used (at its kink, ReLU's derivative is taken as 0). Nothing
+# promises a global minimum: the loss is not convex, already because permuting hidden units leaves it unchanged.
 #
-# **Regularization.** `MLPClassifier` adds $\frac{\alpha}{2 n_B}\sum_l\|W_l\|^2$ to the loss of a batch of
-# $n_B$ samples (weights, not biases), whose gradient is weight decay: $\frac{\alpha}{n_B} W_l$.
+# **Regularization.** `MLPClassifier` adds $\frac{\alpha}{2 n_B}\sum_l\|W_l\|^2$ to the loss of a batch of $n_B$ samples
+# (weights, not biases), whose gradient is weight decay: $\frac{\alpha}{n_B} W_l$.
 
 # %% [markdown]
 # ## 3. Implement
+
+# %%
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from level1_foundations import automatic_differentiation as ad
+from level1_foundations.gradient_descent import Adam
+from level3_deep_learning.modules import DataLoader
+from level3_deep_learning.parts.multilayer_perceptron.agreements import (
+    compare_classifiers,
+    compare_gradients,
+    compare_training,
+    digits_split,
+    mosaic,
+)
+from level3_deep_learning.parts.multilayer_perceptron.classifier_training import TrainedInMinibatches
+from level3_deep_learning.parts.multilayer_perceptron.minibatch_training import (
+    decode,
+    has_diverged,
+    prior_loss,
+    stratified_split,
+    train_one_epoch,
+)
+from level3_deep_learning.parts.multilayer_perceptron.network import (
+    ACTIVATIONS,
+    INITIALIZATIONS,
+    MLP,
+    default_initialization,
+    glorot_initialization,
+    he_initialization,
+    initialize,
+    uniform_initialization,
+    zero_initialization,
+)
+from shared.agreement import Agreement, Benchmark, Comparison
+from shared.arrays import random_generator
+from shared.estimator import warn_not_converged
+from shared.numerics import logsumexp, sigmoid, softmax, softplus
+from shared.special import erf
+
+__all__ = [
+    "ACTIVATIONS", "BREATH", "INITIALIZATIONS", "MLP", "MLPClassifier", "activate", "activation_derivative", "backpropagation",
+    "backward_pass", "default_initialization", "forward_pass", "glorot_initialization", "he_initialization", "initialize",
+    "softmax_cross_entropy", "train_by_ours", "uniform_initialization", "zero_initialization",
+]  # fmt: skip
+
+BREATH = "plain_training"
+
+# %% [markdown]
+# ### In one breath
+
+
+# %%
+def plain_weights(sizes, rng):
+    """He's first weights, and biases of 0."""
+    W = [rng.normal(0, np.sqrt(2 / a), (b, a)) for a, b in zip(sizes, sizes[1:])]  # noqa: B905, RUF007
+    return W, [np.zeros(len(w)) for w in W]
+
+
+def plain_training(X, y, W, b, step, n_steps):  # practice: core
+    """Weights, biases and the loss before each step of full-batch gradient descent."""
+    W, b, losses = list(W), list(b), []
+    for _ in range(n_steps):
+        A = [X]
+        for w, c in zip(W[:-1], b[:-1], strict=True):
+            A.append(np.maximum(A[-1] @ w.T + c, 0))  # (n, d_l)
+        P = np.exp(A[-1] @ W[-1].T + b[-1])  # the last layer is not bent
+        P /= P.sum(axis=1, keepdims=True)
+        losses.append(-np.log(P[np.arange(len(y)), y]).mean())
+        delta = (P - np.eye(P.shape[1])[y]) / len(y)  # (1)
+        for layer in reversed(range(len(W))):
+            below = (delta @ W[layer]) * (A[layer] > 0)  # (4)
+            W[layer] = W[layer] - step * delta.T @ A[layer]  # (2)
+            b[layer] = b[layer] - step * delta.sum(axis=0)  # (3)
+            delta = below
+    return W, b, losses
+
+
+# %% [markdown]
+# **What is wrong with it.** A logit above 709 overflows and a probability that is rounded to 0 has no logarithm: the loss is
+# NaN or inf ([two of the failure modes](failure_modes/multilayer_perceptron.py)). There is one activation, one loss, one
+# rule for the step, and every step needs all samples. The rest of the page splits it into functions that can be tested by
+# themselves, stays in log space, lets the engine find the gradients, and trains in minibatches.
 #
 # ### Backpropagation by hand
 #
-# First on plain arrays, with nothing but the equations above. Each activation stands beside its derivative.
+# On plain arrays, with the equations above alone. Each activation stands beside its derivative.
 
 
 # %%
@@ -140,7 +184,9 @@ def activate(Z: Float[np.ndarray, "n d"], activation: str) -> Float[np.ndarray, 
     return Z.copy()  # identity
 
 
-def activation_derivative(Z: Float[np.ndarray, "n d"], activation: str) -> Float[np.ndarray, "n d"]:
+def activation_derivative(
+    Z: Float[np.ndarray, "n d"], activation: str
+) -> Float[np.ndarray, "n d"]:  # practice: core
     """φ'(Z), entry by entry."""
     if activation == "relu":
         return (Z > 0).astype(Z.dtype)
@@ -163,7 +209,7 @@ def normal_cdf(Z: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:  
 
 
 # %%
-def forward_pass(
+def forward_pass(  # practice: core
     X: Float[np.ndarray, "n d"],
     weights: Sequence[Float[np.ndarray, "_ _"]],
     biases: Sequence[Float[np.ndarray, " _"]],
@@ -182,7 +228,7 @@ def forward_pass(
 
 
 # %%
-def softmax_cross_entropy(
+def softmax_cross_entropy(  # practice: core
     logits: Float[np.ndarray, "n k"], y: Int[np.ndarray, " n"]
 ) -> tuple[float, Float[np.ndarray, "n k"]]:
     """Return the mean cross-entropy of class codes `y` and its gradient with respect to the logits."""
@@ -194,13 +240,12 @@ def softmax_cross_entropy(
 
 
 # %% [markdown]
-# Backward: (2) $\partial_{W_l} = \Delta_l^{\!\top} A_{l-1}$, (3)
-# $\partial_{b_l} = \Delta_l^{\!\top}\mathbf 1$, then one layer down by (4)
-# $\Delta_{l-1} = (\Delta_l W_l)\odot\varphi'(Z_{l-1})$.
+# Backward: (2) $\partial_{W_l} = \Delta_l^{\!\top} A_{l-1}$, (3) $\partial_{b_l} = \Delta_l^{\!\top}\mathbf 1$, then one
+# layer down by (4) $\Delta_{l-1} = (\Delta_l W_l)\odot\varphi'(Z_{l-1})$.
 
 
 # %%
-def backward_pass(
+def backward_pass(  # practice: core
     delta: Float[np.ndarray, "n k"],
     pre_activations: Sequence[np.ndarray],
     inputs: Sequence[np.ndarray],
@@ -218,7 +263,7 @@ def backward_pass(
     return weight_gradients, bias_gradients
 
 
-def backpropagation(
+def backpropagation(  # practice: core
     X: Float[np.ndarray, "n d"],
     y: Int[np.ndarray, " n"],
     weights: Sequence[np.ndarray],
@@ -242,126 +287,33 @@ def backpropagation(
 # %% [markdown]
 # ### The same network as a module
 #
-# The engine knows the rules (2) to (4) for each of its operations, so a network is only its forward pass.
-#
-# **First weights.** If the entries of $W_l$ are independent with mean 0, then
-# $\operatorname{Var}(Z_l) = d_{l-1} \operatorname{Var}(W_l)\,\mathbb E[A_{l-1}^2]$, and ReLU passes half of
-# the second moment on: $\mathbb E[A^2] = \tfrac12\operatorname{Var}(Z)$. The scale of the signals stays
-# constant over the layers if
-#
-# - He: $\operatorname{Var}(W) = 2/d_{l-1}$, made for ReLU;
-# - Glorot: $\operatorname{Var}(W) = 2/(d_{l-1}+d_l)$, a compromise of both directions for
-#   $\varphi'\approx 1$; the uniform distribution on $\pm c$ has variance $c^2/3$, hence
-#   $c = \sqrt{6/(d_{l-1}+d_l)}$;
-# - torch's default has $\operatorname{Var}(W) = 1/(3d_{l-1})$, which keeps neither (see the failure modes).
+# The engine knows the rules (2) to (4) for each of its operations, so a network is its forward pass alone: `MLP`, in
+# [network](parts/multilayer_perceptron/network.py), which also derives the first weights.
 
 
 # %%
-def default_initialization(
-    fan_in: int, fan_out: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """torch's: weights and bias uniform in ±1/√fan_in."""
-    bound = modules.kaiming_bound(fan_in, math.sqrt(5.0))
-    return rng.uniform(-bound, bound, (fan_out, fan_in)), rng.uniform(-bound, bound, fan_out)
-
-
-def he_initialization(fan_in: int, fan_out: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Normal weights of variance 2/fan_in, zero bias."""
-    return rng.normal(0.0, math.sqrt(2.0 / fan_in), (fan_out, fan_in)), np.zeros(fan_out)
-
-
-def glorot_initialization(
-    fan_in: int, fan_out: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weights uniform in ±√(6/(fan_in + fan_out)), zero bias."""
-    bound = math.sqrt(6.0 / (fan_in + fan_out))
-    return rng.uniform(-bound, bound, (fan_out, fan_in)), np.zeros(fan_out)
-
-
-def zero_initialization(fan_in: int, fan_out: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """All zeros: what not to do."""
-    return np.zeros((fan_out, fan_in)), np.zeros(fan_out)
-
-
-def uniform_initialization(
-    fan_in: int, fan_out: int, rng: np.random.Generator, *, factor: float = 6.0
-) -> tuple:
-    """scikit-learn's: weights and bias uniform in ±√(factor/(fan_in + fan_out)), factor 2 for logistic units."""
-    bound = math.sqrt(factor / (fan_in + fan_out))
-    return rng.uniform(-bound, bound, (fan_out, fan_in)), rng.uniform(-bound, bound, fan_out)
-
-
-ACTIVATIONS = {"relu": ReLU, "tanh": Tanh, "logistic": Sigmoid, "gelu": GELU, "identity": Identity}
-INITIALIZATIONS = {
-    "default": default_initialization,
-    "he": he_initialization,
-    "glorot": glorot_initialization,
-    "zeros": zero_initialization,
-}
-
-
-class MLP(Sequential):
-    """Linear layers with an activation between them: `Linear, φ, Linear, φ, …, Linear`.
-
-    Args:
-        sizes: widths from input to output, at least two, such as `[64, 32, 10]`.
-        activation: "relu", "tanh", "logistic", "gelu" or "identity".
-        initialization: "default" (torch's), "he", "glorot", "zeros", or a function
-            `(fan_in, fan_out, rng) -> (weight of shape (fan_out, fan_in), bias of shape (fan_out,))`.
-        dtype: float32 (default, as in torch) or float64.
-        rng: Generator or seed of the first weights.
-
-    The names in `state_dict` ("0.weight", "0.bias", "2.weight", …) are those of the torch model
-    `Sequential(Linear(…), ReLU(), Linear(…))`, so either loads the other's.
-    """
-
-    def __init__(
-        self,
-        sizes: Any,
-        activation: Any = "relu",
-        initialization: Any = "default",
-        *,
-        dtype: Any = None,
-        rng: Any = None,
-    ) -> None:
-        if isinstance(sizes, numbers.Number) or len(sizes) < 2:
-            raise ValueError(f"sizes must name at least an input and an output width, got {sizes!r}")
-        sizes = tuple(validate_number(size, "sizes", minimum=1, integer=True) for size in sizes)
-        validate_choice(activation, "activation", ACTIVATIONS)
-        rng = random_generator(rng)
-        layers = []
-        for fan_in, fan_out in itertools.pairwise(sizes):
-            layers += [Linear(fan_in, fan_out, dtype=dtype, rng=0), ACTIVATIONS[activation]()]
-        super().__init__(*layers[:-1])
-        self.sizes = sizes
-        initialize(self, initialization, rng)  # replaces what the layers drew for themselves
-
-    def linear_layers(self) -> list[Linear]:
-        """The linear layers, from input to output."""
-        return [layer for layer in self if isinstance(layer, Linear)]
-
-
-def initialize(network: MLP, initialization: Any, rng: np.random.Generator) -> None:
-    """Draw all weights and biases of a network anew, by the name of a rule or by a function."""
-    if not callable(initialization):
-        validate_choice(initialization, "initialization", INITIALIZATIONS)
-        initialization = INITIALIZATIONS[initialization]
-    for layer in network.linear_layers():
-        layer.weight.array[...], layer.bias.array[...] = initialization(
-            layer.in_features, layer.out_features, rng
-        )
+def train_by_ours(network: MLP, batches: Sequence, optimizer: Any) -> np.ndarray:  # practice: core
+    """The loss before each step on the given batches; the plainest training loop."""
+    losses = []
+    for X, y in batches:
+        loss = ad.cross_entropy(network(X), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return np.array(losses)
 
 
 # %% [markdown]
 # ### The classifier
 #
-# The estimator only joins pieces: validate, draw a network, run epochs until nothing improves. The pieces that know
-# nothing of networks' shapes (targets, batch losses, epochs, patience) stand in
-# [minibatch_training.py](minibatch_training.py).
+# The estimator joins pieces: validate, draw a network, run epochs until nothing improves. Targets, batch losses, epochs and
+# patience are in [minibatch training](parts/multilayer_perceptron/minibatch_training.py), its `partial_fit` and what happens
+# around an epoch in [classifier training](parts/multilayer_perceptron/classifier_training.py).
 
 
 # %%
-class MLPClassifier(ClassifierMixin, Estimator):
+class MLPClassifier(TrainedInMinibatches):
     """Multilayer perceptron classifier with scikit-learn's interface, trained by minibatch SGD or Adam.
 
     Args:
@@ -466,26 +418,6 @@ class MLPClassifier(ClassifierMixin, Estimator):
             )
         return self
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> MLPClassifier:
-        """Train one epoch on a part of the data; the first call needs all `classes`. Returns self."""
-        if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        fresh = not hasattr(self, "network_")
-        if fresh and classes is None and np.asarray(y).ndim == 1:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if not fresh and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit: {self.classes_!r}"
-            )
-        X, targets, sample_weight = self._prepare(X, y, sample_weight, fresh, classes)
-        rng = random_generator(self.random_state)
-        if fresh:
-            self._start(X, targets, rng)
-        if not hasattr(self, "_optimizer"):
-            self._optimizer = self._make_optimizer()
-        self._train(X, targets, sample_weight, None, 1, rng)
-        return self
-
     def predict(self, X: Any) -> np.ndarray:
         """Labels (n,), or 0/1 labels (n, k)."""
         return decode(self._logits(X), self.classes_, self._multilabel)
@@ -515,141 +447,13 @@ class MLPClassifier(ClassifierMixin, Estimator):
         """Biases from input to output, each (fan_out,): views of the network's."""
         return [layer.bias.array for layer in self._fitted_layers()]
 
-    def _fitted_layers(self) -> list[Linear]:  # practice: keep
-        if "network_" not in vars(self):
-            raise AttributeError(f"This {type(self).__name__} is not fitted yet, so it has no weights.")
-        return self.network_.linear_layers()
-
-    def _logits(self, X: Any) -> np.ndarray:  # practice: keep
-        X = self._predict_matrix(X)
-        with no_grad():
-            return self.network_(Tensor(X)).array
-
-    def _prepare(
-        self, X: Any, y: Any, sample_weight: Any, fresh: bool, classes: Any = None
-    ) -> tuple:  # practice: keep
-        """Validate everything; learn the classes, or hold the data against those known."""
-        check_parameters(self, ACTIVATIONS)
-        X = self._fit_matrix(X) if fresh else self._predict_matrix(X)
-        known = self.classes_ if not fresh else None if classes is None else np.unique(classes)
-        known, targets, multilabel = encode_targets(y, len(X), X.dtype, known)
-        if not fresh and (multilabel != self._multilabel or len(known) != len(self.classes_)):
-            raise ValueError(f"y must have the form of the previous fit, with labels {self.classes_}.")
-        self.classes_, self._multilabel = known, multilabel
-        if sample_weight is not None:
-            sample_weight = validate_sample_weight(sample_weight, len(X), X.dtype)
-        return X, targets, sample_weight
-
-    def _start(self, X: np.ndarray, targets: np.ndarray, rng: np.random.Generator) -> None:  # practice: keep
-        """Draw a network and forget all earlier training."""
-        hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=int)).tolist()
-        self.n_outputs_ = targets.shape[1] if targets.ndim == 2 else len(self.classes_)
-        self.out_activation_ = "logistic" if targets.ndim == 2 else "softmax"
-        draw = partial(uniform_initialization, factor=2.0 if self.activation == "logistic" else 6.0)
-        sizes = (X.shape[1], *hidden, self.n_outputs_)
-        self.network_ = MLP(sizes, self.activation, draw, dtype=X.dtype, rng=rng)
-        self.n_layers_, self.t_ = len(sizes), 0
-        self.loss_curve_: list[float] = []
-        self.validation_scores_ = [] if self.early_stopping else None
-        self.best_loss_ = self.best_validation_score_ = None
-        self._patience = Patience(self.tol, larger_is_better=self.early_stopping)
-
-    def _make_optimizer(self) -> Any:  # practice: keep
-        layers = self.network_.linear_layers()
-        groups = [
-            {"params": [layer.weight for layer in layers]},
-            {"params": [layer.bias for layer in layers]},
-        ]
-        if self.solver == "adam":
-            return Adam(
-                groups, lr=self.learning_rate_init, betas=(self.beta_1, self.beta_2), eps=self.epsilon
-            )
-        nesterov = bool(
-            self.nesterovs_momentum and self.momentum > 0
-        )  # without momentum there is nothing ahead
-        return SGD(groups, lr=self.learning_rate_init, momentum=self.momentum, nesterov=nesterov)
-
-    def _loss(self, X: np.ndarray, targets: np.ndarray, sample_weight: Any) -> float:  # practice: keep
-        """Training loss of the network as it is, penalty included, on one or two thousand rows, evenly spaced."""
-        rows = slice(None, None, max(1, len(X) // 1000))
-        mass = min(200 if self.batch_size == "auto" else self.batch_size, len(X))
-        weight = None
-        if sample_weight is not None and sample_weight[rows].any():
-            weight, mass = Tensor(sample_weight[rows]), mass * float(sample_weight.mean())
-        with no_grad():
-            loss = network_loss(self.network_(Tensor(X[rows])), Tensor(targets[rows]), weight).item()
-        return loss + penalty(self.network_, self.alpha) / mass
-
-    def _train(
-        self, X: np.ndarray, targets: np.ndarray, sample_weight: np.ndarray | None, held_out: tuple | None,
-        n_epochs: int, rng: np.random.Generator,
-    ) -> None:  # practice: keep # fmt: skip
-        """Run epochs until patience ends, then keep the best (early stopping) or the last weights."""
-        data = (X, targets) if sample_weight is None else (X, targets, sample_weight)
-        loader = DataLoader(data, batch_size(self.batch_size, len(X)), self.shuffle, rng=rng)
-        best = self.network_.state_dict()
-        for epoch in range(1, n_epochs + 1):
-            self.loss_ = train_one_epoch(self.network_, self._optimizer, loader, self.alpha)
-            self.n_iter_, self.t_ = epoch, self.t_ + len(X)
-            self.loss_curve_.append(self.loss_)
-            if self.verbose:
-                print(f"Iteration {epoch}, loss = {self.loss_:.8f}")
-            value = self.loss_ if held_out is None else self._validation_score(*held_out)
-            if self._patience.update(value) and held_out is not None:
-                best = {name: tensor.array.copy() for name, tensor in self.network_.state_dict().items()}
-            if not self._adjust_learning_rate():
-                break
-        if held_out is None:
-            self.best_loss_ = min(self.loss_curve_)
-        else:
-            self.network_.load_state_dict(best)
-            self.best_validation_score_ = max(self.validation_scores_)
-        self.network_.zero_grad()
-        if not all(np.isfinite(parameter.array).all() for parameter in self.network_.parameters()):
-            raise ValueError(
-                "Solver produced non-finite parameter weights. Standardize the features, or lower learning_rate_init."
-            )
-
-    def _validation_score(
-        self, X: np.ndarray, targets: np.ndarray, sample_weight: Any = None
-    ) -> float:  # practice: keep
-        """Accuracy on held-out rows (all labels of a row right, for multilabel)."""
-        with no_grad():
-            logits = self.network_(Tensor(X)).array
-        guesses = np.argmax(logits, axis=1) if targets.ndim == 1 else logits > 0
-        right = guesses == targets
-        score = float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=sample_weight))
-        self.validation_scores_.append(score)
-        return score
-
-    def _adjust_learning_rate(self) -> bool:  # practice: keep
-        """At the end of an epoch: lower the rate where the schedule says so; `False` ends the training."""
-        rate, schedule = (
-            self._optimizer.param_groups[0]["lr"],
-            self.learning_rate if self.solver == "sgd" else None,
-        )
-        if schedule == "invscaling":
-            set_learning_rate(self._optimizer, self.learning_rate_init / (self.t_ + 1) ** self.power_t)
-        if self._patience.count <= self.n_iter_no_change:
-            return True
-        if schedule != "adaptive" or rate <= 1e-6:
-            return False
-        set_learning_rate(self._optimizer, rate / 5)
-        self._patience.count = 0
-        return True
-
-    def __sklearn_tags__(self) -> Any:  # practice: keep
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags
-
 
 # %% [markdown]
 # ## 4. Validate
 #
-# Three comparisons: our gradients, by hand and by the engine, with torch's; the loss of every batch of five
-# epochs, from the same weights in the same order, with torch's; and the classifier with scikit-learn's, where
-# scikit-learn is handed our first weights, because the two draw random numbers in different ways.
+# Three comparisons: our gradients, by hand and by the engine, with torch's; the loss of every batch of five epochs, from the
+# same weights in the same order, with torch's; and the classifier with scikit-learn's, where scikit-learn is handed our
+# first weights, because the two draw random numbers in different ways.
 #
 # | | ours | torch | scikit-learn |
 # |---|---|---|---|
@@ -663,215 +467,23 @@ class MLPClassifier(ClassifierMixin, Estimator):
 
 
 # %%
-def train_by_torch(  # practice: keep
-    torch: Any, state: dict, sizes: Sequence[int], batches: Sequence, optimizer: str, **options: Any
-) -> tuple:
-    """The loss before each step on the given batches, and the trained torch model."""
-    layers = [torch.nn.Linear(*pair, dtype=torch.float64) for pair in itertools.pairwise(sizes)]
-    model = torch.nn.Sequential(*[part for layer in layers for part in (layer, torch.nn.ReLU())][:-1])
-    model.load_state_dict({name: torch.tensor(tensor.array) for name, tensor in state.items()})
-    steps, losses = getattr(torch.optim, optimizer)(model.parameters(), **options), []
-    for X, y in batches:
-        loss = torch.nn.functional.cross_entropy(model(torch.from_numpy(X.array)), torch.from_numpy(y.array))
-        steps.zero_grad()
-        loss.backward()
-        steps.step()
-        losses.append(loss.item())
-    return np.array(losses), model
-
-
-def train_by_ours(network: MLP, batches: Sequence, optimizer: Any) -> np.ndarray:
-    """The loss before each step on the given batches; the plainest training loop."""
-    losses = []
-    for X, y in batches:
-        loss = ad.cross_entropy(network(X), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return np.array(losses)
-
-
-def digits_split() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # practice: keep
-    """Digits with pixels in [0, 1]: 1,347 training and 450 test images, at random."""
-    from shared.datasets import load_digits
-
-    digits = load_digits()
-    order = np.random.default_rng(0).permutation(len(digits.y))
-    X, y = digits.X[order] / 16.0, digits.y[order].astype(np.int64)
-    return X[:1347], y[:1347], X[1347:], y[1347:]
-
-
-# %%
 def validate() -> list[Agreement]:
     """Gradients and loss curves against torch, the classifier against scikit-learn."""
     import sklearn.neural_network
     import torch
 
     comparison = Comparison(reference="torch.autograd", dataset="digits")
-    compare_gradients(comparison, torch)
-    compare_training(comparison.on(reference="torch.nn.Sequential"), torch)
-    compare_classifiers(comparison, sklearn)
+    compare_gradients(comparison, torch, backpropagation)
+    compare_training(comparison.on(reference="torch.nn.Sequential"), torch, train_by_ours)
+    compare_classifiers(comparison, sklearn, MLPClassifier)
     return comparison.agreements
-
-
-def compare_gradients(comparison: Comparison, torch: Any) -> None:  # practice: keep
-    """All gradients of a three-layer network, by hand and by the engine, for each activation."""
-    X, y, _, _ = digits_split()
-    X, y = X[:200], y[:200]
-    functions = {"relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid,
-                 "gelu": torch.nn.functional.gelu, "identity": lambda z: z}  # fmt: skip
-    for activation, function in functions.items():
-        network = MLP([64, 32, 16, 10], activation, "he", dtype=np.float64, rng=1)
-        parameters = [parameter.array for parameter in network.parameters()]
-
-        def by_hand(activation=activation, parameters=parameters):
-            loss, *gradients = backpropagation(X, y, parameters[::2], parameters[1::2], activation)
-            return loss, [gradient for pair in zip(*gradients, strict=True) for gradient in pair]
-
-        def by_engine(network=network):
-            network.zero_grad()
-            loss = ad.cross_entropy(network(Tensor(X)), Tensor(y))
-            loss.backward()
-            return loss.item(), [parameter.grad.array for parameter in network.parameters()]
-
-        def by_torch(function=function, parameters=parameters):
-            leaves = [torch.tensor(array, requires_grad=True) for array in parameters]
-            a = torch.from_numpy(X)
-            for i in range(0, len(leaves), 2):
-                a = torch.nn.functional.linear(function(a) if i else a, leaves[i], leaves[i + 1])
-            loss = torch.nn.functional.cross_entropy(a, torch.from_numpy(y))
-            loss.backward()
-            return loss.item(), [leaf.grad.numpy() for leaf in leaves]
-
-        for way, ours in (("by hand", by_hand), ("by the engine", by_engine)):
-            (loss, gradients), (their_loss, their_gradients) = comparison.run(ours, by_torch)
-            together, theirs = (
-                np.concatenate([g.ravel() for g in side]) for side in (gradients, their_gradients)
-            )
-            reason = "a closed form: rounding only"
-            comparison.compare(f"loss {way}, {activation}", loss, their_loss, tolerance=1e-12, reason=reason)
-            comparison.compare(
-                f"gradients {way}, {activation}", together, theirs, tolerance=1e-12, reason=reason
-            )
-
-
-def compare_training(comparison: Comparison, torch: Any) -> None:  # practice: keep
-    """Five epochs from the same weights through the same batches."""
-    X, y, X_test, _ = digits_split()
-    torch.optim.SGD(
-        [torch.zeros(1, requires_grad=True)], lr=1.0
-    ).step()  # the first use imports much of torch
-    sizes = (64, 64, 10)
-    rules = (("Adam", Adam, {"lr": 1e-3}), ("SGD", SGD, {"lr": 0.1, "momentum": 0.9, "nesterov": True}))
-    for name, rule, options in rules:
-        network = MLP(sizes, dtype=np.float64, rng=0)
-        state = {key: Tensor(tensor.array.copy()) for key, tensor in network.state_dict().items()}
-        loader = DataLoader((X, y), batch_size=64, shuffle=True, rng=0)
-        batches = [batch for _ in range(5) for batch in loader]
-        optimizer = rule(network.parameters(), **options)
-        losses, (their_losses, model) = comparison.run(
-            lambda network=network, batches=batches, optimizer=optimizer: train_by_ours(
-                network, batches, optimizer
-            ),
-            lambda state=state, batches=batches, name=name, options=options: train_by_torch(
-                torch, state, sizes, batches, name, **options
-            ),
-        )
-        comparison.compare(
-            f"loss of each batch, 5 epochs, {name}", losses, their_losses, tolerance=1e-9, measure="elementwise",
-            reason="the same steps in another order of rounding; 110 steps amplify it a little",
-        )  # fmt: skip
-        with no_grad(), torch.no_grad():
-            logits = network(Tensor(X_test)).array
-            their_logits = model(torch.from_numpy(X_test)).numpy()
-        comparison.compare(
-            f"test logits after 5 epochs, {name}", logits, their_logits, tolerance=1e-9,
-            reason="the same weights up to the rounding above",
-        )  # fmt: skip
-        comparison.compare(
-            f"predicted classes after 5 epochs, {name}", logits.argmax(1), their_logits.argmax(1), tolerance=0,
-            reason="the same logits; no two classes tie",
-        )  # fmt: skip
-
-
-def compare_classifiers(comparison: Comparison, sklearn: Any) -> None:  # practice: keep
-    """scikit-learn's classifier, handed our first weights, over all option branches."""
-    from shared.datasets import load_breast_cancer, load_iris
-
-    class Reference(sklearn.neural_network.MLPClassifier):
-        def _init_coef(self, fan_in, fan_out, dtype):
-            if not hasattr(self, "_draws"):
-                self._draws = np.random.default_rng(self.random_state)
-            factor = 2.0 if self.activation == "logistic" else 6.0
-            weight, bias = uniform_initialization(fan_in, fan_out, self._draws, factor=factor)
-            return weight.T.astype(dtype), bias.astype(dtype)
-
-    iris, cancer = load_iris(), load_breast_cancer()
-    multilabel = np.column_stack([iris.y == 0, iris.y >= 1, iris.X[:, 0] > 6]).astype(int)
-    weight = np.random.default_rng(5).integers(0, 4, len(iris.y)).astype(float)
-    # Without shuffling both see the same batches; with ε = 1e-30 its two places in Adam give the same step.
-    common = {
-        "shuffle": False,
-        "random_state": 3,
-        "max_iter": 8,
-        "learning_rate_init": 0.02,
-        "batch_size": 40,
-        "epsilon": 1e-30,
-    }
-    sgd = {"solver": "sgd", "learning_rate_init": 0.05}
-    branches = (
-        ("Adam, relu, alpha=0.01", iris, iris.y, None, {"alpha": 0.01, "hidden_layer_sizes": (8, 5)}),
-        ("Adam, logistic", iris, iris.y, None, {"activation": "logistic"}),
-        ("SGD with Nesterov, tanh, alpha=1", iris, iris.y, None, dict(activation="tanh", alpha=1.0, **sgd)),
-        ("SGD with momentum 0.5, identity", iris, iris.y, None,
-         dict(activation="identity", momentum=0.5, nesterovs_momentum=False, **sgd)),
-        ("SGD without momentum, no hidden layer", iris, iris.y, None, dict(momentum=0.0, hidden_layer_sizes=(), **sgd)),
-        ("SGD, invscaling", iris, iris.y, None, dict(learning_rate="invscaling", power_t=0.2, **sgd)),
-        ("SGD, adaptive", iris, iris.y, None,
-         dict(learning_rate="adaptive", n_iter_no_change=2, tol=0.05, **{**sgd, "max_iter": 12})),
-        ("stopped by tol", iris, iris.y, None, {"n_iter_no_change": 3, "tol": 0.05, "max_iter": 60}),
-        ("sample weights", iris, iris.y, weight, {"alpha": 0.1}),
-        ("two classes", cancer, cancer.y, None, {"hidden_layer_sizes": (10,)}),
-        ("multilabel", iris, multilabel, None, {"hidden_layer_sizes": 12}),
-    )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the epochs end before convergence, on purpose
-        for branch, data, y, sample_weight, options in branches:
-            X = (data.X - data.X.mean(0)) / data.X.std(0)
-            options = {**common, **options}
-            against = comparison.on(reference="sklearn.neural_network.MLPClassifier", dataset=data.name)
-            ours, theirs = against.run(
-                lambda X=X, y=y, w=sample_weight, options=options: MLPClassifier(**options).fit(X, y, w),
-                lambda X=X, y=y, w=sample_weight, options=options: Reference(**options).fit(X, y, w),
-            )
-            reason = "the same steps; rounding, amplified over the epochs"
-            for name, value, their_value in (
-                ("loss curve", ours.loss_curve_, theirs.loss_curve_),
-                ("coefficients", flat(ours.coefs_), flat(theirs.coefs_)),
-                ("intercepts", flat(ours.intercepts_), flat(theirs.intercepts_)),
-                ("probabilities", ours.predict_proba(X), theirs.predict_proba(X)),
-            ):
-                against.compare(f"{name}, {branch}", value, their_value, tolerance=1e-10, reason=reason)
-            against.compare(
-                f"labels, {branch}",
-                ours.predict(X),
-                theirs.predict(X),
-                tolerance=0,
-                reason="the same probabilities",
-            )
-
-
-def flat(arrays: Sequence[np.ndarray]) -> np.ndarray:  # practice: keep
-    """Several arrays as one vector."""
-    return np.concatenate([array.ravel() for array in arrays])
 
 
 # %%
 def benchmarks() -> list[Benchmark]:
     """A training epoch of 784-256-10 in float32 with Adam against torch."""
 
-    def setup(n: int) -> tuple[Callable, Callable]:
+    def setup(n: int) -> tuple[Callable, Callable, Callable]:
         """One epoch on n digits enlarged to 28 × 28, from the same weights, each side shuffling for itself."""
         import torch
 
@@ -912,7 +524,12 @@ def benchmarks() -> list[Benchmark]:
                 total += loss.item() * len(rows)
             return total / n
 
-        return ours, theirs
+        weights = [array.array.astype(np.float32) for array in network.parameters()]
+
+        def breath() -> Any:  # as many steps, but on one batch and without Adam
+            return plain_training(X[:128], y[:128], weights[::2], weights[1::2], 0.01, n // 128)
+
+        return ours, theirs, breath
 
     return [
         Benchmark(
@@ -929,22 +546,69 @@ def benchmarks() -> list[Benchmark]:
 # %% [markdown]
 # ## 5. Document
 #
-# **Use it** for tables and small images where a linear model or a single tree falls short and there are
-# thousands of samples; standardize the features first. **Do not use it** where a few dozen samples, an
-# explanation per coefficient, or the best accuracy on a plain table is wanted: linear models and boosted
-# trees (Level 2) serve better. Images and texts have structure (neighborhoods, order) that a perceptron must
-# learn from nothing; the networks that follow in this level build it in.
+# **Use it** for tables and small images where a linear model or a single tree falls short and there are thousands of
+# samples; standardize the features first. **Do not use it** where a few dozen samples, an explanation per coefficient, or
+# the best accuracy on a plain table is wanted: linear models and boosted trees (Level 2) serve better. Images and texts have
+# structure (neighborhoods, order) that a perceptron must learn from nothing; the networks that follow in this level build it
+# in.
 #
-# **How it breaks**, with numbers:
-# [failure_modes/multilayer_perceptron.py](failure_modes/multilayer_perceptron.py).
+# **In plain words.** A network turns numbers into numbers by weighted sums with a bend between them, and training turns all
+# weights a little, again and again, so that its mistakes cost less. It takes for granted that the new cases are like those
+# it was trained on, and that all inputs have about the same scale. If it does not learn, ask whether the first weights let
+# it; if its loss explodes, whether the step is too long; and before you believe its accuracy, on which cases it was
+# measured.
 #
-# The example trains on 8 × 8 digits, with enough weight decay that weights which carry nothing stay near 0. Drawn as
-# images, the first layer's weights show what each hidden unit looks for: ink here (blue), paper there (red).
-# On the right stand the test images that it misread; judge for yourself how hard they are.
+# **How it breaks**: `groundup break multilayer_perceptron`, and `failure_modes/multilayer_perceptron.py`.
+#
+# **The pictures.** The mechanism: two hidden layers bend the plane until a line can separate two moons. The result: a
+# network trains on 8 × 8 digits, with enough weight decay that weights which carry nothing stay near 0. Drawn as images, the
+# first layer's weights show what each hidden unit looks for: ink here (blue), paper there (red). On the right stand the test
+# images that it misread; judge for yourself how hard they are.
 
 
 # %%
-def example():
+def mechanism() -> Any:
+    """Two moons, their plane, and where training takes them: the grid as two layers of tanh bend it, until one line separates."""
+    from shared.figures import PALETTE, subplots
+
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, np.pi, 200)
+    y = np.repeat([0, 1], 100)
+    side = np.where(y == 0, 1.0, -1.0)
+    X = np.column_stack([side * np.cos(angle) - 0.5 * side, side * np.sin(angle) - 0.25 * side])
+    X += rng.normal(0, 0.08, X.shape)
+    network = MLP([2, 8, 2, 2], "tanh", "glorot", dtype=np.float64, rng=1)
+    lines = np.stack(np.meshgrid(np.linspace(-1.9, 1.9, 21), np.linspace(-1.3, 1.3, 61)), axis=-1)
+    lines = [
+        *lines.swapaxes(0, 1),
+        *np.stack(np.meshgrid(np.linspace(-1.9, 1.9, 61), np.linspace(-1.3, 1.3, 15)), axis=-1),
+    ]
+    figure, panels = subplots(1, 3, width=10.0, height=3.4)
+    trained = 0
+    for panel, steps in zip(panels, (0, 30, 300), strict=True):
+        batches = [(ad.Tensor(X), ad.Tensor(y))] * (steps - trained)
+        train_by_ours(network, batches, Adam(network.parameters(), lr=0.03))
+        trained = steps
+        hidden = network[:4]
+        with ad.no_grad():
+            for line in lines:
+                panel.plot(*hidden(ad.Tensor(line)).array.T, color="gray", linewidth=0.4, alpha=0.5)
+            for label in (0, 1):
+                panel.scatter(
+                    *hidden(ad.Tensor(X[y == label])).array.T, s=9, color=PALETTE[label], linewidths=0
+                )
+        w, b = (p.array[1] - p.array[0] for p in network[4].parameters())
+        ends = (
+            np.array([[-9.0, 9.0]]) * np.array([[-w[1]], [w[0]]]) / np.linalg.norm(w)
+            - (b * w / (w @ w))[:, None]
+        )
+        panel.plot(*ends, color=PALETTE[3], linewidth=1.2)
+        panel.set(title=f"after {steps} steps", xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), xlabel="hidden unit 1")
+    panels[0].set_ylabel("hidden unit 2")
+    return figure
+
+
+def example() -> Any:
     """Digits: the loss curve, the weights of sixteen hidden units, and misread test images."""
     from shared.figures import COLORS, subplots
 
@@ -976,16 +640,8 @@ def example():
     return figure
 
 
-def mosaic(images: np.ndarray, gap: int = 1) -> np.ndarray:  # practice: keep
-    """Up to sixteen 8 × 8 images in four rows, with empty lines between them."""
-    side = 8 + gap
-    tiles = np.full((16, side, side), np.nan)
-    tiles[: len(images), :8, :8] = images.reshape(-1, 8, 8)
-    return tiles.reshape(4, 4, side, side).swapaxes(1, 2).reshape(4 * side, 4 * side)
-
-
 # %%
 if __name__ == "__main__":
     from shared.presentation import present_topic
 
-    present_topic(validate, example)
+    present_topic(validate, example, mechanism)

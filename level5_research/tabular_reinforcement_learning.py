@@ -14,36 +14,38 @@
 #
 # ## 1. Select
 #
-# **The question.** How should one act, step after step, when each action changes what comes next and the
-# reward may be far away? With the rules of the world in hand this is *planning*; without them, from
-# experience alone, it is *learning*.
+# **The question.** How should one act, step after step, when each action changes what comes next and the reward may be far
+# away? With the rules of the world in hand this is *planning*; without them, from experience alone, it is *learning*.
 #
-# **What is here.** The planners `value_iteration` and `policy_iteration`; the learners `q_learning`,
-# `double_q_learning`, `sarsa`, `expected_sarsa` and `monte_carlo_control`; and, to judge them,
-# `policy_evaluation` and `exact_return`, which need no sampling at all.
+# **In one line.** The worth of an action is its reward plus the discounted worth of what follows; solve that equation
+# where the rules are known, and follow it sample by sample where they are not.
 #
-# **Builds on.** Linear solves and fixed points (Level 1), Monte Carlo averages. Nothing else: states and
-# actions are few enough to keep one number for each pair in a table.
+# **What is here.** The planners `value_iteration` and `policy_iteration`; the learners `q_learning`, `double_q_learning`,
+# `sarsa`, `expected_sarsa` and `monte_carlo_control`; and, to judge them, `policy_evaluation` and `exact_return`, which
+# need no sampling at all.
 #
-# **Mirrors.** The environment interface of `gymnasium` and the transition tables `env.unwrapped.P` of its
-# toy-text worlds.
+# **Builds on** linear solves, fixed points and averages: one number for each pair of state and action, in a table. **Mirrors**
+# the environments of `gymnasium` and the transition tables `env.unwrapped.P` of its toy-text worlds.
 #
-# **Sources.** Bellman (1957); Howard (1960); Puterman, *Markov Decision Processes* (1994), chapters 5 and
-# 6; Sutton and Barto, *Reinforcement Learning: An Introduction* (2018), chapters 3 to 6; Watkins and Dayan
-# (1992) for Q-learning; van Hasselt (2010) for its double; Even-Dar and Mansour (2003) for step sizes.
+# **Sources.** Bellman (1957); Howard (1960); Puterman, *Markov Decision Processes* (1994), chapters 5 and 6; Sutton and
+# Barto, *Reinforcement Learning: An Introduction* (2018), chapters 3 to 6; Watkins and Dayan (1992) for Q-learning; van
+# Hasselt (2010) for its double; Even-Dar and Mansour (2003) for step sizes.
 
 # %% [markdown]
 # ## 2. Derive
 #
-# | symbol | in the code | shape |
-# |---|---|---|
-# | states $s$, actions $a$ | `state`, `action` | $S$ and $A$ of them |
-# | $p(s', r \mid s, a)$ | `P[s][a] = [(probability, next_state, reward, terminated), …]` | |
-# | $v(s)$ | `values` | `(S,)` |
-# | $q(s, a)$ | `q` | `(S, A)` |
-# | $\pi(a \mid s)$ | `policy`, one action a state or probabilities | `(S,)` or `(S, A)` |
-# | $\gamma$ | `gamma` | discount, $0 \le \gamma < 1$ for planners, $\le 1$ for learners |
-# | $\alpha$, $\varepsilon$ | `alpha`, `epsilon` | step size, share of random actions |
+# | symbol | meaning | in the code | shape |
+# |---|---|---|---|
+# | $s$, $a$, $r$ | state, action, reward; $s'$ and $a'$ are the next ones | `state`, `action`, `reward` | |
+# | $n_s$, $n_a$ | how many states and actions there are | `S`, `A` in shapes | |
+# | $p(s',r\mid s,a)$ | the rules of the world | `P[s][a] = [(probability, next_state, reward, terminated), …]` | |
+# | $b$ | the largest number of outcomes of a pair | | |
+# | $v(s)$, $q(s,a)$ | worth of a state, of an action in it | `values`, `q` | `(S,)`, `(S, A)` |
+# | $\pi(a\mid s)$ | policy: one action a state, or probabilities | `policy` | `(S,)` or `(S, A)` |
+# | $\gamma$ | discount, $0\le\gamma<1$ for planners, $\le1$ for learners | `gamma` | |
+# | $\alpha$, $\varepsilon$ | step size, share of random actions | `alpha`, `epsilon` | |
+# | $G_t$, $R_t$ | return and reward from time $t$ on, at time $t$ | | |
+# | $T$ | the Bellman operator | `bellman_backup`, then the maximum | |
 #
 # **The return.** From time $t$ the agent collects
 # $G_t = R_{t+1} + \gamma R_{t+2} + \gamma^2 R_{t+3} + \dots$, so $G_t = R_{t+1} + \gamma G_{t+1}$. The
@@ -78,32 +80,35 @@
 # change alone says little: at $\gamma = 0.99$ the error may be 99 times as large. The change shrinks by
 # $\gamma$ in each sweep, so the number of sweeps is at most
 # $1 + \log(\text{first change} / \text{last}) / \log(1/\gamma)$, and each costs one pass over the outcomes:
-# $O(S A b)$ for $b$ outcomes a pair.
+# $O(n_sn_ab)$.
 #
 # **Policy iteration** (Howard 1960) alternates the exact solve with greedy improvement. If $\pi'$ takes in
 # each state an action with $q_\pi(s, \pi'(s)) \ge v_\pi(s)$, then $v_{\pi'} \ge v_\pi$ everywhere: replace
 # the first action, then the second, and so on; each replacement adds what is at least zero. There are
-# finitely many policies, so it ends, in practice after a handful of rounds of $O(S^3)$ each.
+# finitely many policies, so it ends, in practice after a handful of rounds of $O(n_s^3)$ each.
 #
 # **A policy that must explore.** Call a policy *ε-soft* if every action has probability at least
-# $\varepsilon / A$. The best of these is greedy with probability $1 - \varepsilon$ and uniform otherwise,
+# $\varepsilon/n_a$. The best of these is greedy with probability $1 - \varepsilon$ and uniform otherwise,
 # and the same improvement argument holds with
 #
-# $$ v(s) = (1 - \varepsilon) \max_a q(s, a) + \frac{\varepsilon}{A} \sum_a q(s, a) . $$
+# $$ v(s) = (1 - \varepsilon) \max_a q(s, a) + \frac{\varepsilon}{n_a} \sum_a q(s, a) . $$
 #
 # `policy_iteration(P, gamma, epsilon=0.1)` computes it exactly. It is what an agent that keeps exploring
 # should be compared with; the optimum without exploration is out of its reach.
 #
 # **Learning without the table.** The Bellman optimality equation says that $q_*(s,a)$ is the *mean* of the
-# random target $R + \gamma \max_{a'} q_*(S', a')$. A mean can be tracked one sample at a time,
+# random target $r + \gamma \max_{a'} q_*(s', a')$. A mean can be tracked one sample at a time,
 # $q \leftarrow q + \alpha\,(\text{target} - q)$, which for $\alpha = 1/n$ is the running average. With the
-# current table in the target this is **Q-learning**. If every pair is visited for ever and the steps of
+# current table in the target this is **Q-learning**. If each pair is visited for ever and the steps of
 # each pair satisfy $\sum \alpha = \infty$, $\sum \alpha^2 < \infty$, then $q \to q_*$ with probability one
 # (Watkins and Dayan 1992), whatever the agent did in between: it learns about the greedy policy while
 # following another (*off-policy*). **SARSA** puts the action really taken next into the target, and so
 # learns the value of the policy it follows, exploration included (*on-policy*). **Expected SARSA** averages
 # that action out: same mean, less noise. **Monte Carlo control** waits for the whole return, and needs no
 # other estimate at all.
+#
+# **What it assumes.** States are counted, and what follows depends on the present state and action alone. The planners
+# take the rules for true; the learners take the world for one that does not change while they learn.
 #
 # **Step sizes.** $\alpha_n = 1/n$ satisfies the conditions and is a trap: early targets are built on a
 # wrong table, and $1/n$ forgets them so slowly that the time to converge grows exponentially in
@@ -122,11 +127,6 @@
 
 # %% [markdown]
 # ## 3. Implement
-#
-# The table of a world is checked and turned into arrays by `markov_decision_process`: expected rewards of
-# shape $(A, S)$, and for outcome $j$ of every pair its probability of going on and its next state, of shape
-# $(b, A, S)$. It stands in `tabular_reinforcement_learning_worlds.py`, together with `TabularEnvironment`,
-# which gives any table Gymnasium's `reset` and `step`.
 
 # %%
 from __future__ import annotations
@@ -135,104 +135,109 @@ import functools
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from level5_research.tabular_reinforcement_learning_references import (
+from level5_research.parts.tabular_reinforcement_learning.agreements import compare_worlds
+from level5_research.parts.tabular_reinforcement_learning.learner import (
+    Control,
+    Learner,
+    decaying_step_size,
+    epsilon_greedy,
+)
+from level5_research.parts.tabular_reinforcement_learning.pictures import draw_lake
+from level5_research.parts.tabular_reinforcement_learning.references import (
     GAMMA,
-    WORLDS,
     race_q_learning,
     race_value_iteration,
-    roll_out,
-    solve_linear_program,
-    solve_policy,
 )
-from level5_research.tabular_reinforcement_learning_summary import (
-    LearningSummary,
-    count,
-    last_tenth,
-    summarize_learning,
-    table_text,
-    tenth,
+from level5_research.parts.tabular_reinforcement_learning.summary import Plan
+from level5_research.parts.tabular_reinforcement_learning.variants import (
+    double_q_learning,
+    double_q_learning_target,
+    expected_sarsa,
+    expected_sarsa_target,
+    monte_carlo_control,
+    returns_to_go,
 )
-from level5_research.tabular_reinforcement_learning_worlds import (
+from level5_research.parts.tabular_reinforcement_learning.worlds import (
     MarkovDecisionProcess,
     TabularEnvironment,
     action_probabilities,
     initial_probabilities,
     markov_decision_process,
     planning_discount,
-    schedule,
-    space_size,
-    uniform_numbers,
 )
 from shared import linalg
 from shared.agreement import Agreement, Benchmark, Comparison
-from shared.arrays import random_generator, validate_number
+from shared.arrays import validate_number
 
 __all__ = [
-    "Control",
-    "MarkovDecisionProcess",
-    "Plan",
-    "TabularEnvironment",
-    "bellman_backup",
-    "decaying_step_size",
-    "double_q_learning",
-    "double_q_learning_target",
-    "epsilon_greedy",
-    "epsilon_soft",
-    "exact_return",
-    "expected_sarsa",
-    "expected_sarsa_target",
-    "markov_decision_process",
-    "monte_carlo_control",
-    "policy_evaluation",
-    "policy_iteration",
-    "q_learning",
-    "q_learning_target",
-    "returns_to_go",
-    "sarsa",
-    "sarsa_target",
+    "BREATH", "Control", "MarkovDecisionProcess", "Plan", "TabularEnvironment", "bellman_backup",
+    "decaying_step_size", "double_q_learning", "double_q_learning_target", "epsilon_greedy", "epsilon_soft",
+    "exact_return", "expected_sarsa", "expected_sarsa_target", "markov_decision_process",
+    "monte_carlo_control", "plain_q_learning", "plain_value_iteration", "policy_evaluation",
+    "policy_iteration", "q_learning", "q_learning_target", "returns_to_go", "sarsa", "sarsa_target",
     "value_iteration",
-]
+]  # fmt: skip
 
+BREATH = "plain_q_learning"
 
 # %% [markdown]
-# ### Planning
+# ### In one breath
+# Planning sweeps the equation until it holds. Learning meets the same equation one transition at a time.
 
 
 # %%
-@dataclass(frozen=True, repr=False)
-class Plan:
-    """What a planner found. Prints as one line.
+def plain_value_iteration(P, gamma, tol=1e-8):  # practice: core
+    """Action values q(s, a), (S, A), whose largest in each state is within tol of the optimum."""
+    v = np.zeros(len(P))
+    while True:
+        q = np.array([
+            [sum(p * (r + gamma * v[t] * (not end)) for p, t, r, end in P[s][a]) for a in range(len(P[s]))]
+            for s in range(len(P))
+        ])  # fmt: skip
+        if np.abs(q.max(axis=1) - v).max() <= tol * (1 - gamma) / gamma:
+            return q
+        v = q.max(axis=1)
 
-    Attributes:
-        values: v(s), shape (S,). q: q(s, a), shape (S, A).
-        policy: an action of largest q in each state, shape (S,).
-        n_sweeps: passes over the table (value iteration), or rounds of evaluation and improvement.
-    """
 
-    values: Float[np.ndarray, " S"]
-    q: Float[np.ndarray, "S A"]
-    policy: Int[np.ndarray, " S"]
-    n_sweeps: int
-
-    def __repr__(self) -> str:  # practice: keep
-        return (
-            f"Plan({table_text(self.q)}, {count(self.n_sweeps, 'sweep')}, values from {self.values.min():.4g} to "
-            f"{self.values.max():.4g}; see values, q, policy)"
-        )
+def plain_q_learning(env, n_episodes, gamma, alpha, epsilon, rng):  # practice: core
+    """Action values learnt from experience alone, (S, A)."""
+    q = np.zeros((env.observation_space.n, env.action_space.n))
+    for _ in range(n_episodes):
+        (s, _), done = env.reset(seed=int(rng.integers(2**31))), False
+        while not done:
+            best = rng.choice(np.flatnonzero(q[s] == q[s].max()))
+            a = int(rng.integers(q.shape[1]) if rng.random() < epsilon else best)
+            t, r, terminated, truncated, _ = env.step(a)
+            q[s, a] += alpha * (r + gamma * q[t].max() * (not terminated) - q[s, a])
+            s, done = t, terminated or truncated
+    return q
 
 
 # %% [markdown]
+# **What is wrong with it.** Both touch one number at a time, in arrays that are slow for single numbers, the first cannot
+# tell when rounding keeps it from its tolerance, and the second keeps one step size for a world that may be random. (Put the
+# action that is taken next in the place of the maximum, and it is SARSA.) `groundup bench` prints the price. The rest of the
+# page plans with whole arrays, judges every policy without sampling, and gives the learners schedules and a record.
+#
+# ### Planning
+# The table is checked and turned into arrays by `markov_decision_process` ([worlds](parts/tabular_reinforcement_learning/worlds.py)):
+# `.reward` holds $r(s,a)$ as $(A,S)$; `.weight` and `.next_state`, $(b,A,S)$, hold for outcome $j$ of each pair its probability of
+# going on, and where it leads. `TabularEnvironment` gives any table Gymnasium's `reset` and `step`. The checks of arguments
+# (`planning_discount`, `action_probabilities`, `initial_probabilities`) are there, too.
+#
 # $q(s, a) = r(s, a) + \gamma \sum_{s'} P_{s a s'}\, v(s')$, for all pairs at once.
 
 
 # %%
-def bellman_backup(P: Any, values: Float[np.ndarray, " S"], gamma: float) -> Float[np.ndarray, "S A"]:
+def bellman_backup(
+    P: Any, values: Float[np.ndarray, " S"], gamma: float
+) -> Float[np.ndarray, "S A"]:  # practice: core
     """Value of each action when `values` is what the next states are worth: one sweep, O(S·A·b)."""
     model = markov_decision_process(P)
     future = values.take(model.next_state[0], mode="clip")  # v(s') of outcome 0, (A, S); indices are checked
@@ -252,7 +257,7 @@ def bellman_backup(P: Any, values: Float[np.ndarray, " S"], gamma: float) -> Flo
 
 
 # %%
-def value_iteration(P: Any, gamma: float, *, tol: float = 1e-8) -> Plan:
+def value_iteration(P: Any, gamma: float, *, tol: float = 1e-8) -> Plan:  # practice: core
     """The optimal values, each within `tol`, by repeated Bellman backups from zero.
 
     Args:
@@ -296,7 +301,7 @@ def value_iteration(P: Any, gamma: float, *, tol: float = 1e-8) -> Plan:
 
 
 # %%
-def policy_evaluation(P: Any, policy: Any, gamma: float) -> Float[np.ndarray, " S"]:
+def policy_evaluation(P: Any, policy: Any, gamma: float) -> Float[np.ndarray, " S"]:  # practice: core
     """The exact values of a policy, by one linear solve. O(S³) time, O(S²) memory.
 
     Args:
@@ -333,7 +338,7 @@ def exact_return(P: Any, policy: Any, gamma: float, initial_distribution: Any) -
 
 
 # %% [markdown]
-# $\pi(a \mid s) = \varepsilon / A$ for every action, and $1 - \varepsilon$ more for the chosen one.
+# $\pi(a \mid s) = \varepsilon/n_a$ for every action, and $1 - \varepsilon$ more for the chosen one.
 
 
 # %%
@@ -347,11 +352,11 @@ def epsilon_soft(policy: Int[np.ndarray, " S"], epsilon: float, n_actions: int) 
 # %% [markdown]
 # Evaluate exactly, then take in every state an action of largest $q$. An action is only given up for one
 # that is better by more than the rounding of the solve (about $\epsilon_{\mathrm{mach}} / (1 - \gamma)$
-# relative), so equals do not chase each other for ever.
+# relative), so equals do not chase each other.
 
 
 # %%
-def policy_iteration(P: Any, gamma: float, *, epsilon: float = 0.0) -> Plan:
+def policy_iteration(P: Any, gamma: float, *, epsilon: float = 0.0) -> Plan:  # practice: core
     """The optimal policy by exact evaluation and greedy improvement; with `epsilon`, the optimal ε-soft one.
 
     Args:
@@ -378,35 +383,10 @@ def policy_iteration(P: Any, gamma: float, *, epsilon: float = 0.0) -> Plan:
 
 # %% [markdown]
 # ### Learning
+# **What to learn from one step.** All targets have the form reward plus discounted worth of the next state, and the reward
+# alone where the episode terminated. They differ in whom they ask about that worth. `next_row` is $q(s',\cdot)$.
 #
-# **Acting.** One uniform number $u$ decides everything: if $u < \varepsilon$ the action is random, and
-# $u / \varepsilon$ is again uniform and says which; otherwise the action is greedy, and
-# $(u - \varepsilon)/(1 - \varepsilon)$ picks one of the equals. Ties are broken at random while learning:
-# an agent that always took the first of equal actions would walk into the same wall until something
-# changed.
-
-
-# %%
-@no_type_check
-def epsilon_greedy(row, epsilon, u):
-    """An action for the action values `row`, a list: random with probability `epsilon`, else greedy.
-
-    `u` is a uniform number in [0, 1), the only source of randomness.
-    """
-    if u < epsilon:
-        return int(u / epsilon * len(row))
-    best = max(row)
-    if row.count(best) == 1:
-        return row.index(best)
-    equals = [action for action, value in enumerate(row) if value == best]
-    return equals[int((u - epsilon) / (1.0 - epsilon) * len(equals))]
-
-
-# %% [markdown]
-# **What to learn from one step.** Four targets, all of the form reward plus discounted worth of the next
-# state. They differ in whom they ask about it. `next_row` is $q(s', \cdot)$.
-#
-# Q-learning asks the best action: $R + \gamma \max_{a'} q(s', a')$.
+# Q-learning asks the best action: $r+\gamma\max_{a'}q(s',a')$.
 
 
 # %%
@@ -417,20 +397,7 @@ def q_learning_target(reward, terminated, next_row, gamma):
 
 
 # %% [markdown]
-# Double Q-learning lets one table choose and the other judge:
-# $R + \gamma\, q_2(s', \arg\max_{a'} q_1(s', a'))$. A maximum of noisy numbers is too high on average; the
-# independent second opinion on the winner is not.
-
-
-# %%
-@no_type_check
-def double_q_learning_target(reward, terminated, choosing_row, judging_row, gamma):
-    """Target of double Q-learning: chosen by one table, judged by the other."""
-    return reward if terminated else reward + gamma * judging_row[choosing_row.index(max(choosing_row))]
-
-
-# %% [markdown]
-# SARSA asks the action that will really be taken: $R + \gamma\, q(s', A')$.
+# SARSA asks the action that will really be taken: $r+\gamma\,q(s',a')$.
 
 
 # %%
@@ -441,137 +408,17 @@ def sarsa_target(reward, terminated, next_row, next_action, gamma):
 
 
 # %% [markdown]
-# Expected SARSA averages over what might be taken:
-# $R + \gamma \big[(1-\varepsilon) \max_{a'} q(s', a') + \tfrac{\varepsilon}{A} \sum_{a'} q(s', a')\big]$.
+# [Three more](parts/tabular_reinforcement_learning/variants.py) ask two tables (double Q-learning), the average over what might be
+# taken (expected SARSA), or nobody, and wait for the end (Monte Carlo control).
+#
+# **The loop** is the same for all of them, in [learner](parts/tabular_reinforcement_learning/learner.py). Three of its helpers are
+# needed here: `Learner.act(row)` chooses an action ε-greedily, ties at random; `Learner.update(state, action, target)` moves
+# $q(s,a)$ by $\alpha$ of its distance to the target; `Learner.run(learn)` lives the episodes, where `learn` gets each transition,
+# changes the table and returns the next action. Q-learning learns first and then acts:
 
 
 # %%
-@no_type_check
-def expected_sarsa_target(reward, terminated, next_row, epsilon, gamma):
-    """Target of expected SARSA: the ε-greedy average of the next action values."""
-    if terminated:
-        return reward
-    return reward + gamma * ((1.0 - epsilon) * max(next_row) + epsilon * sum(next_row) / len(next_row))
-
-
-# %% [markdown]
-# Monte Carlo control asks nobody and waits: $G_t = R_{t+1} + \gamma G_{t+1}$, backwards from the end. The
-# end is worth 0 if the episode terminated, and what the table says if it was truncated.
-
-
-# %%
-def returns_to_go(rewards: list[float], gamma: float, tail: float) -> list[float]:
-    """The return from each step of an episode on; `tail` is the worth of the state where it was left."""
-    returns = []
-    for reward in reversed(rewards):
-        tail = reward + gamma * tail
-        returns.append(tail)
-    return returns[::-1]
-
-
-# %% [markdown]
-# **The loop** is the same for all of them. `learn` gets one transition, changes the table and says which
-# action comes next. The table is a list of lists of Python floats: for single numbers these are several
-# times faster than an array, and this loop cannot be vectorised, because what is learnt decides what is
-# seen.
-
-
-# %%
-@dataclass(frozen=True, repr=False)
-class Control:
-    """What a learner found. Prints as one line; `summary()` says how the learning went.
-
-    Attributes:
-        q: learnt action values, shape (S, A). policy: the first action of largest q in each state, (S,).
-        returns: discounted return of each episode as it was lived, exploration included, shape (n_episodes,).
-        lengths: steps of each episode, (n_episodes,). visits: updates of each pair, (S, A).
-        last_change: the largest change of an entry of q over the last tenth of the episodes.
-    """
-
-    q: Float[np.ndarray, "S A"]
-    policy: Int[np.ndarray, " S"]
-    returns: Float[np.ndarray, " n"]
-    lengths: Int[np.ndarray, " n"]
-    visits: Int[np.ndarray, "S A"]
-    last_change: float = math.nan
-
-    def __repr__(self) -> str:  # practice: keep
-        return (
-            f"Control({table_text(self.q)}, {count(len(self.returns), 'episode')}, mean discounted return "
-            f"{last_tenth(self.returns).mean():.4g} in the last tenth; see summary(), q, policy, returns)"
-        )
-
-    def summary(self) -> LearningSummary:  # practice: keep
-        """How the learning went: returns and lengths at the end, pairs never tried, whether q still moves."""
-        return summarize_learning(self.returns, self.lengths, self.visits, self.last_change)
-
-
-@no_type_check
-class _Learner:
-    """The table, the schedules and the loop that all learners share."""
-
-    def __init__(self, env, n_episodes, gamma, alpha, epsilon, rng, initial_q, n_tables=1):  # practice: keep
-        n_states, n_actions = space_size(env, "observation_space"), space_size(env, "action_space")
-        self.env, self.n_episodes = env, validate_number(n_episodes, "n_episodes", minimum=1, integer=True)
-        self.gamma = validate_number(gamma, "gamma", minimum=0.0, maximum=1.0)
-        self.alpha, self.epsilon_of = schedule(alpha, "alpha"), schedule(epsilon, "epsilon")
-        self.rng = random_generator(rng)
-        self.uniform = uniform_numbers(self.rng)
-        start = np.asarray(initial_q, dtype=float)
-        if start.shape not in ((), (n_states, n_actions)) or not np.isfinite(start).all():
-            raise ValueError(
-                f"initial_q must be a finite number or an array of shape ({n_states}, {n_actions}), "
-                f"got {initial_q!r}."
-            )
-        start = np.broadcast_to(start, (n_states, n_actions))
-        self.tables: list[Table] = [start.tolist() for _ in range(n_tables)]
-        self.visits = [[[0] * n_actions for _ in range(n_states)] for _ in range(n_tables)]
-        self.epsilon = self.epsilon_of(0)
-
-    # q(s, a) ← q(s, a) + α_n [target − q(s, a)], n the number of this pair's updates
-    def update(self, state, action, target, table=0):
-        row, counts = self.tables[table][state], self.visits[table][state]
-        counts[action] += 1
-        row[action] += self.alpha(counts[action]) * (target - row[action])
-
-    def act(self, row):  # practice: keep
-        return epsilon_greedy(row, self.epsilon, next(self.uniform))
-
-    def run(self, learn: Callable) -> Control:
-        """Live `n_episodes` episodes; `learn` gets each transition and returns the next action."""
-        gamma, step, returns, lengths = self.gamma, self.env.step, [], []
-        state, _ = self.env.reset(seed=int(self.rng.integers(2**31)))
-        for episode in range(self.n_episodes):
-            if episode > 0:
-                state, _ = self.env.reset()
-            if episode == self.n_episodes - tenth(self.n_episodes):
-                before = np.mean(self.tables, axis=0)
-            self.epsilon = self.epsilon_of(episode)
-            action = self.act([sum(values) for values in zip(*(q[state] for q in self.tables), strict=True)])
-            total, discount, length, ended = 0.0, 1.0, 0, False
-            while not ended:
-                next_state, reward, terminated, truncated, _ = step(action)
-                reward = float(reward)
-                total += discount * reward
-                discount *= gamma
-                length += 1
-                ended = terminated or truncated
-                next_action = learn(state, action, reward, next_state, terminated, truncated)
-                state, action = next_state, next_action
-            returns.append(total)
-            lengths.append(length)
-        q, visits = np.mean(self.tables, axis=0), np.sum(self.visits, axis=0)
-        change = float(np.abs(q - before).max())
-        return Control(q, q.argmax(axis=1), np.array(returns), np.array(lengths), visits, change)
-
-
-# %% [markdown]
-# Each algorithm is now its target and the moment at which it chooses the next action. Q-learning learns
-# first and then acts:
-
-
-# %%
-def q_learning(
+def q_learning(  # practice: core
     env: Any,
     n_episodes: int,
     *,
@@ -596,7 +443,7 @@ def q_learning(
         TypeError: spaces that are not discrete. ValueError: an argument out of its range.
     Cost: O(A) a step, besides the environment's own. Source: Watkins and Dayan (1992).
     """
-    learner = _Learner(env, n_episodes, gamma, alpha, epsilon, rng, initial_q)
+    learner = Learner(env, n_episodes, gamma, alpha, epsilon, rng, initial_q)
     (q,) = learner.tables
 
     @no_type_check
@@ -608,46 +455,11 @@ def q_learning(
 
 
 # %% [markdown]
-# Double Q-learning keeps two tables, acts on their sum, and lets a coin decide which of them is to learn.
+# SARSA has to act first, because its target contains the next action: state, action, reward, state, action.
 
 
 # %%
-def double_q_learning(
-    env: Any,
-    n_episodes: int,
-    *,
-    gamma: float = 0.99,
-    alpha: float | Callable[[int], float] = 0.1,
-    epsilon: float | Callable[[int], float] = 0.1,
-    rng: Any = None,
-    initial_q: Any = 0.0,
-) -> Control:
-    """Q-learning without its upward bias: two tables, one chooses and the other judges (van Hasselt 2010).
-
-    Arguments, errors and cost as in `q_learning`; `.q` is the mean of the tables, and `alpha` counts the
-    updates of each table by itself.
-    """
-    learner = _Learner(env, n_episodes, gamma, alpha, epsilon, rng, initial_q, n_tables=2)
-    tables = learner.tables
-
-    @no_type_check
-    def learn(state, action, reward, next_state, terminated, truncated):
-        mine = int(next(learner.uniform) < 0.5)
-        chooser, judge = tables[mine][next_state], tables[1 - mine][next_state]
-        target = double_q_learning_target(reward, terminated, chooser, judge, learner.gamma)
-        learner.update(state, action, target, table=mine)
-        return learner.act([a + b for a, b in zip(chooser, judge, strict=True)])
-
-    return learner.run(learn)
-
-
-# %% [markdown]
-# SARSA has to act first, because its target contains the next action:
-# state, action, reward, state, action.
-
-
-# %%
-def sarsa(
+def sarsa(  # practice: core
     env: Any,
     n_episodes: int,
     *,
@@ -662,7 +474,7 @@ def sarsa(
     With a fixed ε it approaches the optimal ε-soft policy (`policy_iteration(P, gamma, epsilon=ε)`).
     Arguments, errors and cost as in `q_learning`. Source: Sutton and Barto (2018), section 6.4.
     """
-    learner = _Learner(env, n_episodes, gamma, alpha, epsilon, rng, initial_q)
+    learner = Learner(env, n_episodes, gamma, alpha, epsilon, rng, initial_q)
     (q,) = learner.tables
 
     @no_type_check
@@ -671,79 +483,6 @@ def sarsa(
         target = sarsa_target(reward, terminated, q[next_state], next_action, learner.gamma)
         learner.update(state, action, target)
         return next_action
-
-    return learner.run(learn)
-
-
-# %%
-def expected_sarsa(
-    env: Any,
-    n_episodes: int,
-    *,
-    gamma: float = 0.99,
-    alpha: float | Callable[[int], float] = 0.1,
-    epsilon: float | Callable[[int], float] = 0.1,
-    rng: Any = None,
-    initial_q: Any = 0.0,
-) -> Control:
-    """SARSA with the next action averaged out: the same mean with less variance, so larger steps are safe.
-
-    Arguments, errors and cost as in `q_learning`. Source: van Seijen and others (2009).
-    """
-    learner = _Learner(env, n_episodes, gamma, alpha, epsilon, rng, initial_q)
-    (q,) = learner.tables
-
-    @no_type_check
-    def learn(state, action, reward, next_state, terminated, truncated):
-        target = expected_sarsa_target(reward, terminated, q[next_state], learner.epsilon, learner.gamma)
-        learner.update(state, action, target)
-        return learner.act(q[next_state])
-
-    return learner.run(learn)
-
-
-# %% [markdown]
-# Monte Carlo control learns at the end of each episode, from the returns it has seen. *First-visit* uses,
-# of each pair, only the return after its first visit in the episode, so that under a fixed policy the
-# samples of a pair are independent; *every-visit* uses them all.
-
-
-# %%
-def monte_carlo_control(
-    env: Any,
-    n_episodes: int,
-    *,
-    gamma: float = 0.99,
-    alpha: float | Callable[[int], float] = lambda n: 1.0 / n,
-    epsilon: float | Callable[[int], float] = 0.1,
-    rng: Any = None,
-    initial_q: Any = 0.0,
-    first_visit: bool = True,
-) -> Control:
-    """Learn on-policy from whole returns, without bootstrapping; `alpha` is by default 1/n, the mean.
-
-    A truncated episode has an unseen rest: it is valued at the ε-greedy average of the last state's
-    action values. `first_visit=False` uses every visit of a pair.
-    Other arguments, errors and cost as in `q_learning`. Source: Sutton and Barto (2018), section 5.4.
-    """
-    learner = _Learner(env, n_episodes, gamma, alpha, epsilon, rng, initial_q)
-    (q,) = learner.tables
-    pairs, rewards = [], []
-
-    @no_type_check
-    def learn(state, action, reward, next_state, terminated, truncated):
-        pairs.append((state, action))
-        rewards.append(reward)
-        if terminated or truncated:
-            tail = expected_sarsa_target(0.0, terminated, q[next_state], learner.epsilon, 1.0)
-            seen = set()
-            for pair, total in zip(pairs, returns_to_go(rewards, learner.gamma, tail), strict=True):
-                if not (first_visit and pair in seen):
-                    learner.update(*pair, total)
-                seen.add(pair)
-            pairs.clear()
-            rewards.clear()
-        return learner.act(q[next_state])
 
     return learner.run(learn)
 
@@ -772,149 +511,23 @@ def monte_carlo_control(
 
 
 # %%
-def decaying_step_size(n: int) -> float:
-    """α_n = n^(−0.6), a polynomial learning rate (Even-Dar and Mansour 2003)."""
-    return n**-0.6
-
-
-# %%
 def validate() -> list[Agreement]:
     """Planners against linear programming and sparse solves; learners against the exact optimum."""
-    import gymnasium
-
-    environments = {name: gymnasium.make(key, **options) for name, (key, options) in WORLDS.items()}
     comparison = Comparison(reference="scipy.optimize.linprog", dataset="FrozenLake 4×4")
-    for name, env in environments.items():
-        _compare_planners(comparison.on(dataset=name), env.unwrapped)
-    _compare_rollouts(comparison, environments["FrozenLake 4×4"].unwrapped)
-    _compare_learners(comparison, environments)
+    ours = SimpleNamespace(
+        value_iteration=value_iteration, policy_iteration=policy_iteration, policy_evaluation=policy_evaluation,
+        exact_return=exact_return, epsilon_soft=epsilon_soft, q_learning=q_learning, sarsa=sarsa,
+        double_q_learning=double_q_learning, expected_sarsa=expected_sarsa, monte_carlo_control=monte_carlo_control,
+        decaying_step_size=decaying_step_size,
+    )  # fmt: skip
+    compare_worlds(comparison, ours)
     return comparison.agreements
 
 
-def _compare_planners(comparison: Comparison, world: Any) -> None:  # practice: keep
-    P, start = world.P, world.initial_state_distrib
-    stop = "stopped at tol·(1−γ)/γ with tol = 1e-8, so the error is at most 1e-8"
-    exact = "both solve linear equations: rounding, times 1/(1−γ)"
-    plan, optimum = comparison.run(
-        lambda: value_iteration(P, GAMMA, tol=1e-8), lambda: solve_linear_program(P)
-    )
-    comparison.compare(
-        "optimal values, value iteration",
-        plan.values,
-        optimum,
-        tolerance=1e-8,
-        reason=stop,
-        measure="absolute",
-    )
-    by_policies, _ = comparison.run(lambda: policy_iteration(P, GAMMA), lambda: None)
-    comparison.compare(
-        "optimal values, policy iteration", by_policies.values, optimum, tolerance=1e-9, reason=exact
-    )
-    soft, soft_optimum = comparison.run(
-        lambda: policy_iteration(P, GAMMA, epsilon=0.1), lambda: solve_linear_program(P, epsilon=0.1)
-    )
-    comparison.compare(
-        "optimal ε-soft values, ε = 0.1", soft.values, soft_optimum, tolerance=1e-9, reason=exact
-    )
-
-    sparse_solve = comparison.on(reference="scipy.sparse.linalg.spsolve")
-    values, (their_values, their_q) = sparse_solve.run(
-        lambda: policy_evaluation(P, plan.policy, GAMMA), lambda: solve_policy(P, plan.policy)
-    )
-    sparse_solve.compare("values of a policy", values, their_values, tolerance=1e-10, reason=exact)
-    sparse_solve.compare(
-        "action values, value iteration", plan.q, their_q, tolerance=1e-8, reason=stop, measure="absolute"
-    )
-    sparse_solve.compare(
-        "exact return",
-        exact_return(P, plan.policy, GAMMA, start),
-        start @ their_values,
-        tolerance=1e-10,
-        reason=exact,
-    )
-
-
-def _compare_rollouts(comparison: Comparison, world: Any) -> None:  # practice: keep
-    P, policy = world.P, policy_iteration(world.P, GAMMA).policy
-    simulation = comparison.on(reference="gymnasium", dataset="FrozenLake 4×4")
-    exact, returns = simulation.run(
-        lambda: exact_return(P, policy, GAMMA, world.initial_state_distrib),
-        lambda: roll_out(world, policy, 1000, seed=0),
-    )
-    simulation.compare(
-        "exact return, against simulated episodes",
-        exact,
-        returns.mean(),
-        tolerance=4 * returns.std() / math.sqrt(len(returns)),
-        reason="four standard errors of the mean of 1,000 episodes",
-        measure="absolute",
-    )
-
-
-def _compare_learners(comparison: Comparison, environments: dict[str, Any]) -> None:  # practice: keep
-    unsettled = "a wrong action may remain where few episodes pass: 2 % of the return"
-    lanes = "two lanes through the grid are nearly as good; noisy targets may confuse them, not more: 10 %"
-    first = "averages of whole returns react slowly when the policy changes: 5 %"
-    slipping = {"alpha": decaying_step_size, "epsilon": 0.3, "initial_q": 1.0}
-    for world, learner, n_episodes, options, followed_softly, tolerance, reason in (
-        ("FrozenLake 4×4", q_learning, 6000, slipping, False, 0.02, unsettled),
-        ("CliffWalking", q_learning, 500, {"alpha": 1.0, "epsilon": 0.1}, False, 0.02, unsettled),
-        ("Taxi", q_learning, 4000, {"alpha": 1.0, "epsilon": 0.3}, False, 0.02, unsettled),
-        (
-            "FrozenLake 4×4, dry",
-            double_q_learning,
-            1000,
-            {"alpha": 1.0, "epsilon": 0.3},
-            False,
-            0.02,
-            unsettled,
-        ),
-        ("CliffWalking", sarsa, 2000, {"alpha": lambda n: 11 / (10 + n), "epsilon": 0.1}, True, 0.1, lanes),
-        ("CliffWalking", expected_sarsa, 1000, {"alpha": 1.0, "epsilon": 0.1}, True, 0.02, unsettled),
-        ("FrozenLake 4×4, dry", monte_carlo_control, 1000, {"epsilon": 0.1}, True, 0.05, first),
-    ):
-        env, epsilon = environments[world], options["epsilon"] if followed_softly else 0.0
-        P, start = env.unwrapped.P, env.unwrapped.initial_state_distrib
-        planner = comparison.on(reference="scipy.optimize.linprog", dataset=world)
-        begin = functools.partial(learner, env, n_episodes, gamma=GAMMA, rng=0, **options)
-        learnt, optimum = planner.run(begin, functools.partial(solve_linear_program, P, epsilon))
-        planner.compare(
-            f"return of {learner.__name__}, best {'ε-soft ' if followed_softly else ''}policy",
-            exact_return(P, epsilon_soft(learnt.policy, epsilon, len(P[0])), GAMMA, start),
-            start @ optimum,
-            tolerance=tolerance,
-            reason=reason,
-            measure="elementwise",
-        )
-    _compare_averages(comparison, environments["FrozenLake 4×4"])
-
-
-def _compare_averages(comparison: Comparison, env: Any) -> None:  # practice: keep
-    """First-visit and every-visit averages under a uniformly random policy, which never changes."""
-    sparse_solve = comparison.on(reference="scipy.sparse.linalg.spsolve", dataset="FrozenLake 4×4")
-    uniform = np.full((env.observation_space.n, env.action_space.n), 1.0 / env.action_space.n)
-    for first_visit in (True, False):
-        learnt, (_, q) = sparse_solve.run(
-            lambda first=first_visit: monte_carlo_control(env, 3000, epsilon=1.0, rng=0, first_visit=first),
-            lambda: solve_policy(env.unwrapped.P, uniform),
-        )
-        sparse_solve.compare(
-            f"q of the random policy at the start, {'first' if first_visit else 'every'}-visit Monte Carlo",
-            learnt.q[0],
-            q[0],
-            tolerance=float(4 * np.sqrt(q[0].max() / learnt.visits[0].min())),
-            reason="four standard errors; a return in [0, 1] of mean μ has variance at most μ",
-            measure="absolute",
-        )
-
-
 # %% [markdown]
-# **Speed.** A sweep costs $O(SAb)$ and the number of sweeps depends on $\gamma$ and tol, not on the size.
-# So value iteration on random worlds with a fixed number of outcomes grows with exponent 1. The reference
-# does the same sweeps with SciPy's compiled sparse product; a linear program would be no match (it is far
-# slower, and grows faster). The learners are raced against the environment itself: the same number of steps
-# of Gymnasium with random actions and nothing learnt. A learner cannot be faster than the world that it
-# lives in, so the ratio is the cost of learning.
+# **Speed.** A sweep costs $O(n_sn_ab)$, and how many are needed depends on $\gamma$ and tol, so value iteration grows with exponent
+# 1; the reference makes the same sweeps with SciPy's compiled sparse product. The learners are raced against the environment
+# itself, the same number of steps with nothing learnt: the ratio is the price of learning.
 
 
 # %%
@@ -924,7 +537,7 @@ def benchmarks() -> list[Benchmark]:
         Benchmark(
             name="value iteration, random worlds",
             sizes=(1000, 4000, 16_000),
-            setup=functools.partial(race_value_iteration, value_iteration),
+            setup=functools.partial(race_value_iteration, value_iteration, plain_value_iteration),
             expected_exponent=1.0,
             reference="scipy.sparse.csr_matrix",
             repeats=5,
@@ -933,7 +546,7 @@ def benchmarks() -> list[Benchmark]:
         Benchmark(
             name="Q-learning, Taxi, against its bare steps",
             sizes=(2000, 8000, 32_000),
-            setup=functools.partial(race_q_learning, q_learning),
+            setup=functools.partial(race_q_learning, q_learning, plain_q_learning),
             expected_exponent=1.0,
             reference="gymnasium",
             repeats=3,
@@ -945,37 +558,64 @@ def benchmarks() -> list[Benchmark]:
 # %% [markdown]
 # ## 5. Document
 #
-# **Use a planner** whenever the table is known or can be written down: it is exact, and takes milliseconds
-# where the learners take $10^5$ steps. Value iteration for large sparse worlds and moderate $\gamma$;
-# policy iteration for small ones and for $\gamma$ close to one, where value iteration needs $1/(1-\gamma)$
-# times as many sweeps.
+# **Use a planner** whenever the table is known or can be written down: it is exact, and takes milliseconds where the
+# learners take $10^5$ steps. Value iteration for large sparse worlds and moderate $\gamma$; policy iteration for small
+# ones and for $\gamma$ close to one, where value iteration needs $1/(1-\gamma)$ times as many sweeps.
 #
-# **Use a learner** when there is nothing but the world itself. Q-learning for the best policy in the end;
-# SARSA or expected SARSA where the exploring agent has to live with its mistakes (expected SARSA is the
-# better of the two wherever ε is known); double Q-learning where rewards are noisy; Monte Carlo where
-# episodes are short and the state is not all that matters. Start the table optimistically, but not for
-# double Q-learning: there the choosing table may prefer an action that it has never tried, and the judging
-# table knows what it costs.
+# **Use a learner** when all there is is the world itself. Q-learning for the best policy in the end; SARSA or expected
+# SARSA where the exploring agent has to live with its mistakes (expected SARSA is the better of the two wherever ε is
+# known); double Q-learning where rewards are noisy; Monte Carlo where episodes are short and the state is not all that
+# matters. Start the table optimistically, but not for double Q-learning: there the choosing table may prefer an action
+# that it has never tried, and the judging table knows what it costs.
 #
-# **Do not use any of these** where states cannot be counted. With function approximation the guarantees
-# end, and off-policy learning can diverge.
+# **Do not use any of these** where states cannot be counted. With function approximation the guarantees end, and
+# off-policy learning can diverge.
 #
-# **How it breaks**: `failure_modes/tabular_reinforcement_learning.py` shows the maximisation bias and its
-# cure, the price of walking along the cliff while exploring, and Baird's counterexample, on which
-# off-policy learning diverges at a predictable rate.
+# **In plain words.** The method keeps a score for each situation and each thing one could do in it: what that earns in the
+# end, not at once. With the rules of the world in hand the scores are computed; without them they are learnt by trying. It
+# takes for granted that situations can be counted, and that what comes next depends on the situation alone. When an agent
+# does something odd, ask what it was rewarded for, whether it still explores while it is judged, and whether it ever tried
+# the alternative.
+#
+# **How it breaks**: `groundup break tabular_reinforcement_learning`, and `failure_modes/tabular_reinforcement_learning.py`.
+#
+# **The pictures.** The mechanism: how worth spreads backward from the goal, sweep by sweep, until the actions settle. The
+# result: with which step sizes Q-learning reaches the small lake's optimum.
 
 
 # %%
+def mechanism():
+    """Values of the 8×8 lake after 10 and 40 sweeps and at the end, with the greedy actions: worth spreads from the goal G, and
+    the actions turn away from the holes H."""
+    import gymnasium
+
+    from shared.figures import subplots
+
+    lake = gymnasium.make("FrozenLake-v1", map_name="8x8").unwrapped
+    plan = value_iteration(lake.P, GAMMA)
+    stages = [(plan.q, f"{plan.n_sweeps} sweeps: settled")]
+    for n_sweeps in (40, 10):
+        values = np.zeros(64)
+        for _ in range(n_sweeps):
+            q = bellman_backup(lake.P, values, GAMMA)
+            values = q.max(axis=1)
+        stages.insert(0, (q, f"{n_sweeps} sweeps"))
+    figure, panels = subplots(1, 3, width=10.5, height=3.8)
+    for panel, (q, title) in zip(panels, stages, strict=True):
+        image = draw_lake(panel, lake.desc, q, plan.values.max(), title)
+    figure.colorbar(image, ax=panels, shrink=0.8, label="value")
+    return figure
+
+
 def example():
-    """The optimal policy of the 8×8 lake, and with which step sizes Q-learning reaches the 4×4 lake's optimum."""
+    """Return of what Q-learning has learnt on the 4×4 lake over the episodes: with steps of n^−0.6 it reaches the optimum,
+    with 1/n it stays below."""
     import gymnasium
 
     from shared.figures import COLORS, subplots
 
-    large, small = (gymnasium.make("FrozenLake-v1", map_name=name).unwrapped for name in ("8x8", "4x4"))
-    figure, (lake, curve) = subplots(1, 2, width=10.0, height=4.4, width_ratios=[1, 1.2])
-    _draw_lake(lake, large.desc, value_iteration(large.P, GAMMA))
-
+    small = gymnasium.make("FrozenLake-v1", map_name="4x4").unwrapped
+    figure, curve = subplots(width=7.5, height=4.2)
     P, start = small.P, small.initial_state_distrib
     env = TabularEnvironment(P, start, max_episode_steps=100)
     episodes = [125, 250, 500, 1000, 2000, 4000]
@@ -1002,22 +642,8 @@ def example():
     return figure
 
 
-def _draw_lake(axes: Any, letters: np.ndarray, plan: Plan) -> None:  # practice: keep
-    size = len(letters)
-    image = axes.imshow(plan.values.reshape(size, size), cmap="viridis")
-    for cell, action in enumerate(plan.policy):
-        row, column = divmod(cell, size)
-        letter = letters[row, column].decode()
-        text = letter if letter in "HG" else "←↓→↑"[action]
-        light = plan.values[cell] < 0.55 * plan.values.max()
-        axes.text(column, row, text, ha="center", va="center", color="white" if light else "black")
-    axes.set(title="8×8 lake: optimal values and actions", xticks=[], yticks=[])
-    axes.grid(False)
-    axes.figure.colorbar(image, ax=axes, shrink=0.8)
-
-
 # %%
 if __name__ == "__main__":
     from shared.presentation import present_topic
 
-    present_topic(validate, example)
+    present_topic(validate, example, mechanism)

@@ -201,12 +201,13 @@ def reference_version(reference: str) -> str:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A race of ours against the reference over growing sizes.
+    """A race of ours, and of the same in one breath, against the reference over growing sizes.
 
     Attributes:
         name: what is timed. reference: dotted name of the other side.
         sizes: the sizes, ascending; at least two, so that growth can be fitted.
-        setup: `setup(size) -> (ours, theirs)`, two callables of no argument on identical data.
+        setup: `setup(size) -> (ours, theirs)` or `(ours, theirs, breath)`, callables of no argument on identical data;
+            breath is the plain rung, or None at a size where it would take too long.
         expected_exponent: p in seconds ∝ sizeᵖ, from the derivation.
         repeats: how many times each side runs at each size; the median is taken.
         work: result → amount of work done; seconds are then per unit of work.
@@ -215,7 +216,7 @@ class Benchmark:
 
     name: str
     sizes: Sequence[int]
-    setup: Callable[[int], tuple[Callable[[], Any], Callable[[], Any]]]
+    setup: Callable[[int], tuple[Callable[[], Any] | None, ...]]
     expected_exponent: float
     reference: str
     repeats: int = 5
@@ -234,6 +235,7 @@ class Race:
     unit: str
     seconds_ours: float
     seconds_reference: float
+    seconds_breath: float = math.nan  # NaN: not timed
 
     @property
     def ratio(self) -> float:
@@ -261,28 +263,37 @@ def one_thread() -> Iterator[None]:
 
 
 def race(benchmark: Benchmark, size: int, *, repeats: int | None = None) -> Race:
-    """Time both sides at one size: both once to warm up, then in turn, medians, one thread each."""
-    ours, theirs = benchmark.setup(size)
-    repeats = benchmark.repeats if repeats is None else repeats
-    seconds: tuple[list[float], list[float]] = ([], [])
+    """Time the sides at one size: each once to warm up, then in turn, medians, one thread each; the breath once or, where
+    it is quick, as often as the others."""
+    ours, theirs, *rest = benchmark.setup(size)
+    breath = rest[0] if rest else None
+    sides = [side for side in (ours, theirs, breath) if side is not None]
+    repeats = max(1, benchmark.repeats if repeats is None else repeats)
+    seconds: list[list[float]] = [[] for _ in sides]
     with one_thread():
-        for side in (ours, theirs):
-            side()
-        for _ in range(max(1, repeats)):
-            for side, record in zip((ours, theirs), seconds, strict=True):
-                start = time.perf_counter()
-                result = side()
-                elapsed = time.perf_counter() - start
-                record.append(elapsed / (benchmark.work(result) if benchmark.work else 1.0))
+        for side, record in zip(sides, seconds, strict=True):
+            took = _timed(side, benchmark.work)
+            if side is breath and took > 1.0:
+                record.append(took)
+        for _ in range(repeats):
+            for side, record in zip(sides, seconds, strict=True):
+                if not (side is breath and record and record[0] > 1.0):
+                    record.append(_timed(side, benchmark.work))
     return Race(
         benchmark.name,
         benchmark.reference,
         reference_version(benchmark.reference),
         size,
         benchmark.unit,
-        statistics.median(seconds[0]),
-        statistics.median(seconds[1]),
+        *(statistics.median(record) for record in seconds),
     )
+
+
+def _timed(side: Callable[[], Any], work: Callable[[Any], float] | None) -> float:
+    start = time.perf_counter()
+    result = side()
+    elapsed = time.perf_counter() - start
+    return elapsed / (work(result) if work else 1.0)
 
 
 def growth_exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:

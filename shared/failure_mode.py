@@ -12,6 +12,10 @@ change when a topic is added. With the interval [l, u] and the prediction p ± �
 - p ≈ : *holds* if [l, u] lies inside [p − δ, p + δ], *refuted* if wholly outside, else *inconclusive*;
 - p ≥ : *holds* if l ≥ p − δ, *refuted* if u < p − δ; and p ≤ mirrored. A bound also reports its slack.
 
+A claim that the nearest wrong theory would pass as well proves nothing. Each names that theory's number, its
+`rival`, and is refused unless the rival lies outside p ± δ (below p − δ for ≥, above p + δ for ≤). A verdict
+"holds" thus refutes the rival, too: the corrected interval lies on the prediction's side of δ, the rival beyond it.
+
 Means use Student's t. Yes-or-no outcomes, and a `Share` of independent trials in each replicate, use the exact
 binomial interval (Clopper and Pearson 1934), so that 20 successes in 20 runs do not count as certainty. Where all
 replicates are equal, Student's interval would have no width; that is no evidence of certainty either, and the
@@ -20,21 +24,17 @@ verdict is inconclusive, unless the claim says `every_seed`: an identity that ea
 
 from __future__ import annotations
 
-import importlib
-import logging
 import math
-import os
-import re
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from shared.replicates import SchedulerUnavailable, reach_scheduler, replicates
 from shared.special import betaincinv, stdtrit
 
 __all__ = [
@@ -45,14 +45,17 @@ __all__ = [
     "Outcome",
     "SchedulerUnavailable",
     "Share",
+    "Sweep",
+    "SweepPoint",
     "judge",
     "measure",
+    "measure_sweep",
     "reach_scheduler",
     "replicate",
 ]
 
-CLAIMS = 500
-"""At most this many claims in the whole curriculum: 80 topics, three modes each, two claims a mode."""
+CLAIMS = 1000
+"""At most this many claims in the whole curriculum: 90 topics, five modes each, two claims a mode, and room."""
 
 Relation = str  # "≈", "≥" or "≤"
 
@@ -68,6 +71,30 @@ class Share(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """One parameter of a claim, moved: the figure shows theory's curve with measured points, not one point alone.
+
+    Attributes:
+        parameter: its name among the claim's parameters. values: at least three, ascending. label: of the axis.
+        seeds: replicates at each value; they draw a picture and decide nothing. logarithmic: of the axis.
+    """
+
+    parameter: str
+    values: tuple[float, ...]
+    label: str
+    seeds: int = 6
+    logarithmic: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.values) < 3 or list(self.values) != sorted(set(self.values)):
+            raise ValueError(f"values must be at least three, ascending, got {self.values!r}.")
+        if self.seeds < 1:
+            raise ValueError(f"seeds must be at least 1, got {self.seeds!r}.")
+        if not self.label:
+            raise ValueError("a sweep needs a label for its axis, got an empty one.")
+
+
+@dataclass(frozen=True)
 class Claim:
     """A falsifiable sentence with the experiment that can refute it.
 
@@ -75,16 +102,20 @@ class Claim:
         statement: the sentence.
         quantity: what is measured, with its unit.
         experiment: `experiment(rng, **parameters)`, one replicate: a float, a bool for yes or no, or a `Share`.
-        predicted: `predicted(**parameters)`, from a formula, never from a run.
+        predicted: `predicted(**parameters)`, from a formula, never from a run; raises ValueError outside its regime.
         relation: measured ≈, ≥ or ≤ predicted.
         tolerance: δ, the finite-size or first-order error of the formula; times |predicted| if `relative`.
         reason: why that δ.
+        rival: what the nearest wrong theory predicts; for a remedy, what the broken version gives. A number, or a
+            formula `rival(**parameters)`.
         parameters: keyword arguments of both functions.
         deterministic: the experiment ignores its generator and is run once.
         resolution: what the measuring instrument itself cannot tell apart, in units of the quantity: an interpreter
             adds its own objects to a peak of memory. The interval of a deterministic claim is this much to each side.
         every_seed: an identity: the formula holds for each replicate, and a single one outside refutes it. The
             interval is then the range of the replicates.
+        sweep: one parameter to move for the picture.
+        id: "MODE/breaks" or "MODE/remedy", given by the failure mode; the generators depend on it, and not on wording.
     """
 
     statement: str
@@ -94,11 +125,14 @@ class Claim:
     relation: Relation
     tolerance: float
     reason: str
+    rival: float | Callable[..., float] | None = None
     relative: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     deterministic: bool = False
     resolution: float = 0.0
     every_seed: bool = False
+    sweep: Sweep | None = None
+    id: str = ""
 
     def __post_init__(self) -> None:
         if self.relation not in ("≈", "≥", "≤"):
@@ -107,6 +141,33 @@ class Claim:
             raise ValueError(f"tolerance must be a number that is at least 0, got {self.tolerance!r}.")
         if not (self.statement and self.quantity and self.reason):
             raise ValueError("a claim needs a statement, a quantity and a reason for its tolerance.")
+        if self.sweep is not None and self.sweep.parameter not in self.parameters:
+            raise ValueError(
+                f"sweep must move one of the claim's parameters {sorted(self.parameters)}, got {self.sweep.parameter!r}."
+            )
+
+    def expect(self) -> tuple[float, float, float]:
+        """What theory predicts, δ in its units, and the rival's number.
+
+        Raises:
+            ValueError: the rival would pass as well; or `predicted` is asked outside its regime.
+        """
+        predicted = float(self.predicted(**self.parameters))
+        delta = self.tolerance * abs(predicted) if self.relative else self.tolerance
+        if self.rival is None:
+            return predicted, delta, math.nan
+        rival = float(self.rival(**self.parameters) if callable(self.rival) else self.rival)
+        apart = {
+            "≈": abs(rival - predicted) > delta,
+            "≥": rival < predicted - delta,
+            "≤": rival > predicted + delta,
+        }[self.relation]
+        if not apart:
+            raise ValueError(
+                f"the claim on {self.quantity!r} proves nothing: its rival {rival:g} passes {self.relation} {predicted:g} "
+                f"within {delta:g}, too; it needs a smaller δ, or an experiment that tells the two apart."
+            )
+        return predicted, delta, rival
 
 
 @dataclass(frozen=True)
@@ -115,12 +176,14 @@ class FailureMode:
 
     Attributes:
         name: an identifier, unique within the topic. title: the heading.
+        symptoms: what a practitioner sees, in the words of a bug report: "loss is nan".
         breaks, remedy: the two claims. figure: draws both against the prediction.
         seeds: how many replicates decide both claims in about a second.
     """
 
     name: str
     title: str
+    symptoms: tuple[str, ...] = field(kw_only=True, default=())
     breaks: Claim
     remedy: Claim
     figure: Callable[[], Any]
@@ -131,6 +194,11 @@ class FailureMode:
             raise ValueError(f"name must be an identifier such as 'unlucky_start', got {self.name!r}.")
         if self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, got {self.seeds!r}.")
+        symptoms = self.symptoms
+        if isinstance(symptoms, str) or not all(isinstance(s, str) and s for s in symptoms):
+            raise ValueError(f"symptoms must be a tuple of sentences, at least one, got {symptoms!r}.")
+        for part in ("breaks", "remedy"):
+            object.__setattr__(self, part, replace(getattr(self, part), id=f"{self.name}/{part}"))
 
 
 @dataclass(frozen=True)
@@ -138,7 +206,7 @@ class Measurement:
     """A claim, measured.
 
     Attributes:
-        predicted: the formula's number. delta: δ in the units of the quantity. relation: ≈, ≥ or ≤.
+        predicted: the formula's number. delta: δ in the units of the quantity. rival: the nearest wrong theory's number.
         measured: mean over the seeds. interval: its 95 % confidence interval, or what `interval_kind` says.
         corrected: the wider interval that the verdict uses. verdict: holds, refuted or inconclusive.
         slack: for a bound, how far the measured value stays on its side; NaN for ≈.
@@ -149,6 +217,7 @@ class Measurement:
     claim: Claim
     predicted: float
     delta: float
+    rival: float
     measured: float
     interval: tuple[float, float]
     corrected: tuple[float, float]
@@ -180,10 +249,6 @@ class Outcome:
     remedy: Measurement
 
 
-class SchedulerUnavailable(RuntimeError):
-    """The Dask scheduler did not answer, has no workers, or lost them all."""
-
-
 def measure(failure_mode: FailureMode, *, seeds: int | None = None, scheduler: str | None = None) -> Outcome:
     """Measure both claims of a failure mode.
 
@@ -192,13 +257,14 @@ def measure(failure_mode: FailureMode, *, seeds: int | None = None, scheduler: s
         scheduler: address of a Dask scheduler, such as "tcp://127.0.0.1:8786"; by default this machine.
 
     Raises:
-        ValueError: seeds below 1. SchedulerUnavailable: no answer from the scheduler within its bound.
+        ValueError: seeds below 1, or a claim that its rival would pass. SchedulerUnavailable: no answer from the scheduler within its bound.
     """
     seeds = failure_mode.seeds if seeds is None else seeds
     if seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds!r}.")
     measurements = []
     for claim in (failure_mode.breaks, failure_mode.remedy):
+        claim.expect()
         start = time.perf_counter()
         values = replicate(claim, 1 if claim.deterministic else seeds, scheduler=scheduler)
         measurements.append(judge(claim, values, seconds=time.perf_counter() - start))
@@ -213,15 +279,8 @@ def judge(claim: Claim, values: Sequence[float | Share], *, seconds: float = mat
         raise ValueError(
             f"the experiment for {claim.quantity!r} returned {bad}; it must return a finite number."
         )
-    predicted = float(claim.predicted(**claim.parameters))
-    delta = claim.tolerance * abs(predicted) if claim.relative else claim.tolerance
-    measured = float(array.mean())
-    interval_at: Callable[[float], tuple[float, float]] = partial(_mean_interval, array)
-    if all(isinstance(value, Share | bool | np.bool_) for value in values):
-        shares = [value if isinstance(value, Share) else Share(int(value), 1) for value in values]
-        successes, trials = sum(share.successes for share in shares), sum(share.trials for share in shares)
-        measured = successes / trials
-        interval_at = partial(_binomial_interval, successes, trials)
+    predicted, delta, rival = claim.expect()
+    measured, interval_at = _center(values)
     if claim.deterministic or claim.every_seed:
         interval = corrected = (float(array.min()) - claim.resolution, float(array.max()) + claim.resolution)
     else:
@@ -240,7 +299,7 @@ def judge(claim: Claim, values: Sequence[float | Share], *, seconds: float = mat
     else:  # the half-width shrinks as 1/√seeds
         needed = math.ceil(len(array) * min((half_width / gap) ** 2, 1e6)) if gap > 0 else 10**6
     return Measurement(
-        claim, predicted, delta, measured, interval, corrected, verdict, slack,
+        claim, predicted, delta, rival, measured, interval, corrected, verdict, slack,
         len(array), needed, tuple(float(value) for value in array), seconds,
     )  # fmt: skip
 
@@ -263,6 +322,16 @@ def _verdict(
         inside, outside = high <= predicted + delta, low > predicted + delta
         gap = abs(measured - (predicted + delta))
     return ("holds" if inside else "refuted" if outside else "inconclusive"), gap
+
+
+def _center(values: Sequence[float | Share]) -> tuple[float, Callable[[float], tuple[float, float]]]:
+    """The mean of replicates, or the share of all their trials; and its interval as a function of the level."""
+    if all(isinstance(value, Share | bool | np.bool_) for value in values):
+        shares = [value if isinstance(value, Share) else Share(int(value), 1) for value in values]
+        successes, trials = sum(share.successes for share in shares), sum(share.trials for share in shares)
+        return successes / trials, partial(_binomial_interval, successes, trials)
+    array = np.array([float(value) for value in values])
+    return float(array.mean()), partial(_mean_interval, array)
 
 
 def _mean_interval(values: np.ndarray, level: float) -> tuple[float, float]:
@@ -288,148 +357,57 @@ def _binomial_interval(k: int, n: int, level: float) -> tuple[float, float]:
 
 
 def replicate(claim: Claim, seeds: int, *, scheduler: str | None = None) -> list[float | Share]:
-    """Run the experiment for seeds 0 … seeds − 1; the same numbers wherever and in whatever order they run.
+    """Run the claim's experiment for seeds 0 … seeds − 1; the same numbers wherever they run.
 
-    A seed's generator depends on the seed and on the claim's statement alone, so more seeds extend a run
-    and do not replace it. On this machine the first replicates are timed, and only a run that would take
-    long is spread over processes, whose start costs about a second.
+    A seed's generator depends on the seed and on the claim's id alone, so more seeds extend a run and do not replace
+    it, and a better wording changes no number.
     """
-    if scheduler is not None:
-        return _replicate_on_cluster(claim, seeds, scheduler)
-    values: list[float | Share] = []
-    start = time.perf_counter()
-    while len(values) < seeds:
-        values.append(_one_replicate(claim, len(values)))
-        elapsed = time.perf_counter() - start
-        remaining = elapsed / len(values) * (seeds - len(values))
-        if remaining > 6.0 and (os.cpu_count() or 1) > 1 and not _in_worker():
-            from joblib import Parallel, delayed
-
-            rest = range(len(values), seeds)
-            values += Parallel(n_jobs=-1)(delayed(_one_replicate)(claim, seed) for seed in rest)
-    return values
+    return replicates(claim.experiment, claim.parameters, (_key(claim),), seeds, scheduler=scheduler)
 
 
-def _one_replicate(claim: Claim, seed: int) -> float | Share:
-    rng = np.random.default_rng([seed, zlib.crc32(claim.statement.encode())])
-    return claim.experiment(rng, **claim.parameters)
+def _key(claim: Claim) -> int:
+    return zlib.crc32(claim.id.encode())
 
 
-def _in_worker() -> bool:
-    """Under pytest-xdist every core is at work already."""
-    return "PYTEST_XDIST_WORKER" in os.environ
+class SweepPoint(NamedTuple):
+    """A claim at one value of its swept parameter: predicted is NaN outside the formula's regime."""
+
+    value: float
+    predicted: float
+    measured: float
+    interval: tuple[float, float]
 
 
-@contextmanager
-def _cluster(address: str, timeout: float = 6.0) -> Iterator[Any]:
-    """A client of the scheduler, once it and at least one worker have answered."""
-    try:
-        from distributed import Client
-    except ModuleNotFoundError:
-        raise SchedulerUnavailable(
-            "a scheduler was named, but Dask is not installed: pip install -e '.[cluster]' (in the repository)."
-        ) from None
-    if not re.fullmatch(r"inproc://\S+|[a-z]+://[^/\s]+:\d+/?", address):
-        raise SchedulerUnavailable(
-            f"no Dask scheduler answers at {address}: an address looks like tcp://127.0.0.1:8786."
-        )
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised
-    try:
-        client = Client(address, timeout=timeout, set_as_default=False)
-    except (OSError, TimeoutError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SchedulerUnavailable(f"no Dask scheduler answers at {address}: {reason}") from None
-    try:
+_swept: list[tuple[Claim, list[SweepPoint]]] = []
+
+
+def measure_sweep(claim: Claim) -> list[SweepPoint]:
+    """Measure the claim at each value of its sweep, at 95 %; once in a process, for whoever asks again.
+
+    Raises:
+        ValueError: the claim sweeps no parameter.
+    """
+    sweep = claim.sweep
+    if sweep is None:
+        raise ValueError(f"the claim on {claim.quantity!r} sweeps no parameter.")
+    for known, points in _swept:
+        if known is claim:
+            return points
+    points = []
+    for index, value in enumerate(sweep.values):
+        parameters = {**claim.parameters, sweep.parameter: value}
         try:
-            client.wait_for_workers(1, timeout=timeout / 2)
-        except TimeoutError:
-            raise SchedulerUnavailable(
-                f"the Dask scheduler at {address} has no workers: start one with 'dask worker {address}'."
-            ) from None
-        with client.as_current():
-            yield client
-    finally:
-        client.close(timeout=5)
-
-
-def reach_scheduler(address: str) -> int:
-    """Number of workers of the Dask scheduler at this address.
-
-    Raises:
-        SchedulerUnavailable: nothing answers there, or it has no workers.
-    """
-    with _cluster(address) as client:
-        return len(client.scheduler_info(n_workers=-1)["workers"])
-
-
-def _replicate_on_cluster(
-    claim: Claim, seeds: int, address: str, *, idle_timeout: float = 120.0
-) -> list[float | Share]:
-    """Run the replicates on a Dask cluster; a lost worker's share is run again by the others.
-
-    Raises:
-        SchedulerUnavailable: nothing answers at the address, no worker is connected, or no replicate came
-            back for `idle_timeout` seconds.
-    """
-    module, qualified_name = claim.experiment.__module__, claim.experiment.__qualname__
-    if module == "__main__":
-        raise ValueError("an experiment defined in a script cannot be sent to a cluster; import its module.")
-    with _cluster(address) as client:
-        from distributed import wait
-
-        salt = zlib.crc32(claim.statement.encode())
-        # About 16 shares a worker: small enough to lose one cheaply, large enough to hide the latency.
-        workers = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-        share = max(1, math.ceil(seeds / (16 * workers)))
-        futures = {
-            client.submit(
-                _replicates_by_name, module, qualified_name, dict(claim.parameters), salt, first,
-                min(first + share, seeds), pure=False, retries=3,
-            ): first
-            for first in range(0, seeds, share)
-        }  # fmt: skip
-        collected: dict[int, list[float | Share]] = {}
-        pending = set(futures)
-        while pending:
-            try:
-                done, pending = wait(pending, timeout=idle_timeout, return_when="FIRST_COMPLETED")
-            except TimeoutError:
-                raise SchedulerUnavailable(
-                    f"the Dask scheduler at {address} sent no result for {idle_timeout:g} seconds."
-                ) from None
-            for future in done:
-                collected[futures[future]] = _gather(future, address, 10.0)
-        return [value for first in sorted(collected) for value in collected[first]]
-
-
-def _gather(future: Any, address: str, timeout: float) -> list[float | Share]:
-    try:
-        return future.result(timeout=timeout)
-    except Exception as error:
-        kind = type(error).__name__
-        if kind in (
-            "KilledWorker",
-            "CancelledError",
-            "FutureCancelledError",
-            "TimeoutError",
-            "CommClosedError",
-        ):
-            raise SchedulerUnavailable(f"the workers of {address} were lost: {kind}.") from None
-        if isinstance(error, ModuleNotFoundError):
-            raise SchedulerUnavailable(
-                f"a worker of {address} cannot import {error.name}: install ground-up where the workers run."
-            ) from None
-        raise
-
-
-def _replicates_by_name(
-    module: str, qualified_name: str, parameters: dict[str, Any], salt: int, first: int, stop: int
-) -> list[float | Share]:
-    """One share of the replicates on a worker, which imports the experiment by name."""
-    experiment = importlib.import_module(module)
-    for part in qualified_name.split("."):
-        experiment = getattr(experiment, part)
-    return [
-        experiment(np.random.default_rng([seed, salt]), **parameters)  # type: ignore[operator]
-        for seed in range(first, stop)
-    ]
+            predicted = float(claim.predicted(**parameters))
+        except ValueError:
+            predicted = math.nan
+        seeds = 1 if claim.deterministic else sweep.seeds
+        values = replicates(claim.experiment, parameters, (_key(claim), index + 1), seeds)
+        measured, interval_at = _center(values)
+        low, high = interval_at(0.05)
+        points.append(
+            SweepPoint(
+                float(value), predicted, measured, (low, high) if math.isfinite(low) else (measured, measured)
+            )
+        )
+    _swept.append((claim, points))
+    return points

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared import figures
 from shared.agreement import Agreement
 from shared.failure_mode import FailureMode, Measurement, Outcome, measure
+from shared.notebook import (
+    NO_INTERVAL,
+    agreements_html,
+    claims_html,
+    digest,
+    display_html,
+    format_number,
+    interval_text,
+    sweep_html,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,38 +36,54 @@ __all__ = [
     "print_outcome",
 ]
 
-NO_INTERVAL = "no interval from one seed"
 WIDE = 110  # columns in which both values of an agreement have room, too
 
 
-def present_topic(validate: Callable[[], list[Agreement]], example: Callable[[], Figure]) -> None:
-    """Print ours beside the reference, then show the example's figure.
+def present_topic(
+    validate: Callable[[], list[Agreement]],
+    example: Callable[[], Figure],
+    mechanism: Callable[[], Figure] | None = None,
+) -> None:
+    """Show the picture of the mechanism, print ours beside the reference, then show the picture of results.
 
-    The name of the saved figure is the file's own, such as `output/figures/k_means.png`.
+    The saved figures bear the file's own name, such as `output/figures/k_means.png` and `k_means_mechanism.png`.
     """
+    if mechanism is not None:
+        name = f"{_own_name(validate)}_mechanism"
+        _show(mechanism, name, part="mechanism")
     agreements = validate()
-    agreeing = sum(agreement.agrees for agreement in agreements)
-    summary = f"{agreeing} of {len(agreements)} quantities agree with the reference."
     if figures.in_notebook():
-        _display_html(f"{_agreements_html(agreements)}<p>{summary}</p>")
+        display_html(agreements_html(agreements), part="agreements")
     else:
+        agreeing = sum(agreement.agrees for agreement in agreements)
         console = _console()
         for table in agreement_tables(agreements, width=console.width):
             console.print(table, "")
-        console.print(summary)
-    figures.show(figures.draw(example), _own_name(validate))
+        console.print(f"{agreeing} of {len(agreements)} quantities agree with the reference.")
+    _show(example, _own_name(validate), part="example")
 
 
 def present_failure_modes(failure_modes: Sequence[FailureMode]) -> None:
-    """Measure each failure mode at its default seeds, print predicted beside measured, show its figure."""
+    """Measure each failure mode at its default seeds, print predicted beside measured, show its figure.
+
+    A notebook also shows every claim that sweeps a parameter, point by point.
+    """
     for failure_mode in failure_modes:
         outcome = measure(failure_mode)
+        name = failure_mode.name
         if figures.in_notebook():
-            _display_html(_outcome_html(outcome))
+            display_html(claims_html(outcome), part="claims", mode=name, title=failure_mode.title)
+            for claim in (failure_mode.breaks, failure_mode.remedy):
+                if claim.sweep is not None:
+                    display_html(sweep_html(claim), part="sweep", mode=name)
         else:
             print_outcome(_console(), outcome)
-        name = f"{_own_name(failure_mode.breaks.experiment)}_{failure_mode.name}"
-        figures.show(figures.draw(failure_mode.figure), name)
+        file = f"{_own_name(failure_mode.breaks.experiment)}_{name}"
+        _show(failure_mode.figure, file, part="figure", mode=name)
+
+
+def _show(function: Callable[[], Figure], name: str, **place: str) -> None:
+    figures.show(figures.draw(function), name, caption=figures.caption_of(function), **place)
 
 
 def agreement_tables(agreements: Sequence[Agreement], *, width: int = WIDE) -> list[Table]:
@@ -84,7 +108,7 @@ def agreement_tables(agreements: Sequence[Agreement], *, width: int = WIDE) -> l
         for agreement in group:
             table.add_row(
                 agreement.quantity,
-                *((_digest(agreement.ours), _digest(agreement.theirs)) if values else ()),
+                *((digest(agreement.ours), digest(agreement.theirs)) if values else ()),
                 f"{agreement.error:.1e}",
                 f"{agreement.tolerance:.0e}",
                 f"{agreement.seconds_ours:.2g}",
@@ -116,37 +140,15 @@ def outcome_lines(label: str, measurement: Measurement) -> list[str]:
     verdict = f"[{color}]{measurement.verdict}[/{color}]"
     if measurement.verdict == "inconclusive":
         verdict += f" (try about {measurement.seeds_needed} seeds)"
-    interval = interval_text(measurement.interval, measurement.interval_kind).replace("[", "\\[")
+    interval = interval_text(measurement.corrected, measurement.interval_kind).replace("[", "\\[")
     seeds = "1 seed" if measurement.seeds == 1 else f"{measurement.seeds} seeds"
     runs = interval if claim.deterministic or interval == NO_INTERVAL else f"{interval}, {seeds}"
     return [
         f"  {label}: {claim.statement}",
         f"    {claim.quantity}: measured {format_number(measurement.measured)} ({runs}) {claim.relation} predicted "
-        f"{format_number(measurement.predicted)} within {format_number(measurement.delta)}: {verdict}",
+        f"{format_number(measurement.predicted)} within {format_number(measurement.delta)}: {verdict} (a rival theory says "
+        f"{format_number(measurement.rival)})",
     ]
-
-
-def interval_text(interval: Sequence[float], kind: str) -> str:
-    """An interval in words: exact, one reading, the range over the seeds, "95 % [low, high]", or that there is none."""
-    if kind == "confidence" and all(math.isinf(end) for end in interval):
-        return NO_INTERVAL
-    low, high = (format_number(end) for end in interval)
-    if kind == "exact":
-        return "exact"
-    if kind == "instrument":
-        return f"read to ±{format_number((interval[1] - interval[0]) / 2)}"
-    if kind == "range":
-        return "the same at every seed" if low == high else f"every seed in [{low}, {high}]"
-    return f"95 % [{low}, {high}]"
-
-
-def format_number(value: float) -> str:
-    """Four significant digits, without needless zeros."""
-    return f"{value:.4g}"
-
-
-def _digest(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _own_name(function: Any) -> str:
@@ -162,85 +164,3 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-
-
-# In a notebook the same content is shown as tables of the page, which can be read on a narrow screen, in the dark,
-# and by a screen reader. The classes are for the site's style sheet; without it the tables look as the notebook's own.
-
-
-def _display_html(html: str) -> None:
-    from IPython.display import HTML, display
-
-    display(HTML(html))
-
-
-def _agreements_html(agreements: Sequence[Agreement]) -> str:
-    """The agreements as HTML tables, one for each reference and dataset."""
-    from itertools import groupby
-
-    tables = []
-    for (reference, version, dataset), group in groupby(
-        agreements, key=lambda a: (a.reference, a.reference_version, a.dataset)
-    ):
-        rows = [
-            (
-                escape(agreement.quantity),
-                _mark("yes" if agreement.agrees else "no", "holds" if agreement.agrees else "refuted"),
-                f"{agreement.error:.1e}",
-                f"{agreement.tolerance:.0e}",
-                escape(_digest(agreement.ours)),
-                escape(_digest(agreement.theirs)),
-                f"{agreement.seconds_ours:.2g}",
-                f"{agreement.seconds_reference:.2g}",
-            )
-            for agreement in group
-        ]
-        columns = ("quantity", "agrees", "error", "allowed", "ours", "reference", "seconds", "theirs")
-        tables.append(
-            f"<p>against <b>{escape(reference)}</b> {escape(version)} on {escape(dataset)}</p>"
-            + _table_html(columns, rows)
-        )
-    return "\n".join(tables)
-
-
-def _outcome_html(outcome: Outcome) -> str:
-    """A failure mode, measured: what is claimed in a sentence each, the numbers in a table."""
-    rows = []
-    for label, measurement in (("breaks", outcome.breaks), ("mended", outcome.remedy)):
-        claim = measurement.claim
-        verdict = _mark(measurement.verdict, measurement.verdict)
-        if measurement.verdict == "inconclusive":
-            verdict += f" (try about {measurement.seeds_needed} seeds)"
-        rows.append(
-            (
-                f"<b>{label}</b><br>{verdict}",
-                escape(claim.quantity),
-                f"{claim.relation} {format_number(measurement.predicted)}",
-                f"{format_number(measurement.delta)}",
-                format_number(measurement.measured),
-                interval_text(measurement.interval, measurement.interval_kind),
-                f"{measurement.seeds}",
-            )
-        )
-    columns = ("", "quantity", "predicted", "within δ", "measured", "interval", "seeds")
-    return (
-        f"<p><b>{escape(outcome.failure_mode.title)}.</b> {escape(outcome.breaks.claim.statement)} "
-        f"<b>Mended:</b> {escape(outcome.remedy.claim.statement)}</p>" + _table_html(columns, rows)
-    )
-
-
-def _table_html(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    kinds = ["groundup-text" if column == "quantity" else "groundup-figure" for column in columns]
-    head = "".join(f'<th class="{kind}">{column}</th>' for kind, column in zip(kinds, columns, strict=True))
-    body = ""
-    for row in rows:
-        cells = [f'<td class="{kind}">{cell}</td>' for kind, cell in zip(kinds, row, strict=True)]
-        body += f"<tr>{''.join(cells)}</tr>"
-    return (
-        '<div class="groundup-wide" style="overflow-x: auto"><table class="groundup-table">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _mark(text: str, verdict: str) -> str:
-    return f'<b class="groundup-{verdict}">{text}</b>'

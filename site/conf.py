@@ -20,6 +20,7 @@ os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
 from builder.links import check_site
 from builder.pages import BrokenLinks, write_pages
+from builder.scripts import add_scripts
 from sphinx.errors import ConfigError, ExtensionError
 
 try:
@@ -74,7 +75,7 @@ bibtex_reference_style = "author_year"
 
 html_theme = "sphinx_book_theme"
 html_static_path = [str(HERE / "_static")]
-html_css_files = ["groundup.css"]
+html_css_files = ["groundup.css", "front.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_last_updated_fmt = None
@@ -111,3 +112,8 @@ def fail_on_broken_links(app, exception):
 def setup(app):
     # After sphinx-mathjax-offline has copied its files.
     app.connect("build-finished", fail_on_broken_links, priority=900)
+    app.connect("html-page-context", add_scripts)
+
+
+# A figure travels in both themes; the page shows the light one, and a notebook that knows the other may choose it.
+suppress_warnings = ["mystnb.unknown_mime_type"]

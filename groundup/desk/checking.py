@@ -11,6 +11,7 @@ from typing import Any
 
 from groundup.catalogue import Topic, shown
 from groundup.desk import cutter, honesty
+from groundup.desk.culprit import culprit
 from groundup.desk.exercises import Exercises, exercises_of, read_source
 from groundup.desk.runner import BOUND, WORK_BOUND, DeskError, Outcome, run_tests
 
@@ -26,6 +27,7 @@ class Status:
     status: str
     note: str = ""
     last_line: int | None = None
+    given: bool = False  # not asked for, and as it was
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Report:
         default_factory=list
     )  # imports that do not count, with their lines
     failures: list[dict[str, Any]] = field(default_factory=list)  # the first one first
+    messages: list[dict[str, Any]] = field(default_factory=list)  # bad input that is not refused as it should
     tests: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -50,9 +53,14 @@ class Report:
         return asdict(self)
 
     @property
+    def asked(self) -> list[Status]:
+        """The functions that the learner writes."""
+        return [function for function in self.functions if not function.given]
+
+    @property
     def right(self) -> int:
-        """How many functions are right."""
-        return sum(function.status == "right" for function in self.functions)
+        """How many of the functions that were asked for are right."""
+        return sum(function.status == "right" for function in self.asked)
 
 
 def check(
@@ -101,6 +109,7 @@ def check(
         report.functions = [Status(name, None, "written") for name in taught]
         return report
     report.functions = [_status(name, written) for name in taught]
+    _mark_given(report, source, original, written)
     report.findings = [asdict(finding) for finding in honesty.findings(topic, source, original)]
 
     on_event({"event": "recording"})
@@ -115,7 +124,9 @@ def check(
     # A test that needs what is not written tells nothing new, and may wait long for it. (If all do, one runs.)
     unwritten = {function.name for function in report.functions if function.status in ("blank", "missing")}
     told = [
-        test for test in exercises.calls if unwritten & exercises.waits(test) or not exercises.calls[test]
+        test
+        for test, called in exercises.calls.items()
+        if unwritten & exercises.waits(test) or not called or test in exercises.messages
     ]
     if not unwritten or len(told) == len(exercises.calls):
         told = []
@@ -129,6 +140,7 @@ def check(
             order=exercises.order(),
             skip=[*exercises.failing, *told, *results],
             stop=not everything,
+            last=sorted(exercises.messages),
             slow=slow and not (unwritten or report.findings),
             bound=limit,
             bounds=bounds,
@@ -143,7 +155,12 @@ def check(
     if session.uncollected is not None:
         _explain_import(report, session.uncollected, taught)
         return report
-    judge(report, exercises, results)
+
+    def verify(test: str, names: Sequence[str]) -> tuple[str | None, bool]:
+        on_event({"event": "checking"})
+        return culprit(topic, source, original, exercises, test, names)
+
+    judge(report, exercises, results, verify)
     _discount(report)
     outcomes = [result.outcome for result in results.values()]
     report.tests = {
@@ -153,19 +170,28 @@ def check(
         "not_run": len(tests - set(results)),
         "left_out": len(exercises.failing),
     }
-    complete = session.finished and not (report.failures or report.findings or report.tests["not_run"])
+    complete = session.finished and not (
+        report.failures or report.messages or report.findings or report.tests["not_run"]
+    )
     report.passes = complete and all(function.status in ("right", "written") for function in report.functions)
     return report
 
 
-def judge(report: Report, exercises: Exercises, results: dict[str, Outcome]) -> None:
+def judge(
+    report: Report,
+    exercises: Exercises,
+    results: dict[str, Outcome],
+    verify: Callable[[str, Sequence[str]], tuple[str | None, bool]],
+) -> None:
     """Fill in the status of each function, the failures, and what to do next.
 
     A function is right if all tests pass that need nothing but it and functions that are right already, one of
     them about its work and not only about errors. Tests are taken by step, the position in the file of the last
     function that they need; where a step's tests all pass, all that they called is right. When one fails, one
-    function is to blame: the one that is not written, or the deepest in the traceback that is not known to be
-    right, or the last of those that the test needs.
+    function is to blame: the one that is not written; else one without whose replacement by the real function the test
+    does not pass, which `verify` finds by trying. None is where no replacement mends it.
+
+    Bad input that is not refused as it should be makes no function wrong: these failures are listed by themselves.
     """
     status = {function.name: function for function in report.functions}
     position = {name: i for i, name in enumerate(exercises.functions)}
@@ -182,21 +208,16 @@ def judge(report: Report, exercises: Exercises, results: dict[str, Outcome]) -> 
         _settle(exercises, results, status, last=step)
         for test in failed:
             called = exercises.calls.get(test, [])
-            if report.failures and any(status[name].status == "mend" for name in called):
+            told = results[test].failure
+            if test in exercises.messages and told.get("raises") and not told.get("unwritten"):
+                report.messages.append(dict(told, test=test, outcome=results[test].outcome))
+                continue
+            if report.failures and any(status[name].status == "mend" for name in called or status):
                 continue  # it may fail because of a function that is already known to be wrong
             failure = dict(results[test].failure, test=test, outcome=results[test].outcome)
-            blamed = _blame(failure, called, status, position)
+            blamed = _blame(failure, called, status, verify)
             failure["function"] = blamed
-            waiting = [name for name in called if status[name].status == "written" and name != blamed]
-            failure["together_with"] = sorted(waiting, key=position.__getitem__)
-            failure["values_right"] = bool(
-                blamed is not None
-                and failure.get("raises")
-                and _values_right(exercises, results, blamed, step)
-            )
             report.failures.append(failure)
-            if failure["values_right"] and blamed is not None:
-                status[blamed].note = "its values are right"
             if blamed is not None and status[blamed].status in ("written", "right"):
                 status[blamed].status = "mend"
         if failed:
@@ -232,7 +253,10 @@ def _settle(exercises: Exercises, results: dict[str, Outcome], status: dict[str,
             own = [
                 test
                 for test, called in exercises.calls.items()
-                if name in called and set(called) <= right | {name} and test not in exercises.failing
+                if name in called
+                and set(called) <= right | {name}
+                and test not in exercises.failing
+                and test not in exercises.messages
             ]
             passed = all(test in results and results[test].outcome == "passed" for test in own)
             if passed and set(own) & set(exercises.judging(name)):
@@ -241,32 +265,27 @@ def _settle(exercises: Exercises, results: dict[str, Outcome], status: dict[str,
                 break
 
 
-def _values_right(exercises: Exercises, results: dict[str, Outcome], name: str, step: int) -> bool:
-    """Whether all tests of a function's values that come up to this step passed, and there is one."""
-    asked = [
-        test
-        for test in exercises.judging(name)
-        if test not in exercises.raising and test not in exercises.failing and exercises.step(test) <= step
-    ]
-    return bool(asked) and all(test in results and results[test].outcome == "passed" for test in asked)
-
-
 def _blame(
-    failure: dict[str, Any], called: Sequence[str], status: dict[str, Status], position: dict[str, int]
+    failure: dict[str, Any],
+    called: Sequence[str],
+    status: dict[str, Status],
+    verify: Callable[[str, Sequence[str]], tuple[str | None, bool]],
 ) -> str | None:
-    """The function that a failed test speaks about, or None if it speaks about the whole."""
+    """The function that a failed test speaks about; None where no function is to blame.
+
+    Those of the traceback are tried first, the deepest of them alone; then the later ones of the file, so that of
+    several guilty ones the earliest is named, on which the others may build.
+    """
     unwritten = failure.get("unwritten")
     if unwritten in status:
         return unwritten
-    if not called:
-        return None
-    short = {name.removesuffix(".setter").rpartition(".")[2]: name for name in status}
-    for place in reversed(failure.get("inside", [])):
-        name = _at_line(status, place["line"]) or short.get(place["function"])
-        if name is not None and status[name].status != "right":
-            return name
-    open_ones = [name for name in called if status[name].status != "right"]
-    return max(open_ones or called, key=position.__getitem__)
+    inside = [_at_line(status, place["line"]) for place in reversed(failure.get("inside", []))]
+    asked = [name for name in status if name in called or not called]  # validation asks all
+    name, alone = verify(failure["test"], [name for name in (*inside, *reversed(asked)) if name is not None])
+    failure["alone"] = alone
+    if name is None:
+        return next((name for name in asked if status[name].status in ("blank", "missing")), None)
+    return name
 
 
 def _discount(report: Report) -> None:
@@ -303,6 +322,22 @@ def _status(name: str, written: dict[str, cutter.Function]) -> Status:
         return Status(name, None, "missing", "your file has no such function")
     state = "blank" if function.blank else "written"
     return Status(name, function.line, state, last_line=function.last_line)
+
+
+def _mark_given(report: Report, source: str, original: str, written: dict[str, cutter.Function]) -> None:
+    """What the learner was not asked for, and left as it was, is right."""
+    asked = set(cutter.asked(source, original))
+    lines, lines_of_ours = cutter.split_lines(source), cutter.split_lines(original)
+    ours = {function.name: function for function in cutter.functions(original)}
+    for function in report.functions:
+        if function.name in asked or function.name not in written:
+            continue
+        mine, theirs = written[function.name], ours[function.name]
+        if (
+            lines[mine.first_line - 1 : mine.last_line]
+            == lines_of_ours[theirs.first_line - 1 : theirs.last_line]
+        ):
+            function.status, function.given = "right", True
 
 
 def _explain_import(report: Report, failure: dict[str, Any], taught: list[str]) -> None:

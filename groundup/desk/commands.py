@@ -38,8 +38,11 @@ def practice(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over; what is there is kept as TOPIC.py.bak-N.")
     ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every function of the page, not the five to eight that teach it.")
+    ] = False,
 ) -> None:
-    """Write practice/TOPIC.py: the topic with its bodies taken out."""
+    """Write practice/TOPIC.py: the topic with its core taken out."""
     with _plain_errors():
         from groundup.desk import cutter, exercises, report
         from groundup.desk.checking import relative
@@ -56,7 +59,12 @@ def practice(
                     f"checks it, 'groundup practice {chosen.name} --fresh' starts over and keeps a backup."
                 )
             backup = _back_up(path)
-        stub = cutter.stub(source)
+        wanted = cutter.core(source)
+        total = len(cutter.taught(source))
+        everything = everything or len(wanted) == total
+        count = total if everything else len(wanted)
+        stub = cutter.stub(source, None if everything else set(wanted))
+        stub = cutter.with_note(stub, chosen.name, count, everything=everything)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(stub.encode("utf-8"))
         blank = [function for function in cutter.functions(stub) if function.blank]
@@ -68,6 +76,8 @@ def practice(
                 f"The first is {blank[0].name}, in line {blank[0].line}: replace its last line by your code."
             )
         print(f"Then: groundup check {chosen.name}   (or --watch, which checks whenever you save)")
+        rest = "" if everything else f"; 'groundup practice {chosen.name} --all' asks for all {total}"
+        print(f"Plain answers pass, speed is not asked for{rest}.")
         try:
             with report.working() as on_event:
                 on_event({"event": "recording"})
@@ -206,8 +216,8 @@ def _check_once(
         book.remember(
             topic.name,
             answer_hash=found.answer_hash,
-            right=[] if found.findings else [f.name for f in found.functions if f.status == "right"],
-            functions=[function.name for function in found.functions],
+            right=[] if found.findings else [f.name for f in found.asked if f.status == "right"],
+            functions=[function.name for function in found.asked],
             passes=found.passes,
             next_function=found.next,
         )

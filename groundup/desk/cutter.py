@@ -2,10 +2,12 @@
 
 What the topic teaches is the body of every function and method, except of those that
 
-- are named `validate`, `example` or `benchmarks`, or are `__repr__` or `__str__`;
+- are named `validate`, `mechanism`, `example` or `benchmarks`, or are `__repr__` or `__str__`;
 - carry `# practice: keep` on their `def` line (or anywhere in the signature), or stand in a class that does;
 - have nothing to write: a docstring alone, `pass`, `...`, a `raise NotImplementedError`, or a constructor
   that only stores its parameters.
+
+`# practice: core` marks the five to eight functions that teach a topic; a learner is asked for these, or for all.
 
 A body is replaced by a `raise` that names the function. Its docstring stays, and so do its comments, in their
 order; one at the end of an assignment keeps the name that was assigned.
@@ -16,15 +18,20 @@ from __future__ import annotations
 import ast
 import re
 import tokenize
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["MARK", "Function", "functions", "instrument", "is_blank", "stub", "taught"]
+__all__ = [
+    "MARK", "Function", "asked", "core", "functions", "instrument", "is_blank", "stub", "taught", "with_note",
+]  # fmt: skip
 
 MARK = "yours to write"
 PROBE = "__desk_called__"
-NOT_TAUGHT = {"validate", "example", "benchmarks"}  # at the top level of the file
+NOT_TAUGHT = {"validate", "mechanism", "example", "benchmarks"}  # at the top level of the file
 PLUMBING = {"__repr__", "__str__"}
 KEEP = re.compile(r"#\s*practice:\s*keep\b")
+CORE = re.compile(r"#\s*practice:\s*core\b")
+HEADER = re.compile(r"\A# ---\r?\n(?:#.*\r?\n)*?# ---\r?\n")
+NOTE = re.compile(r"^# groundup practice \S+(?P<everything> --all)?: .*\r?\n", re.MULTILINE)
 DIRECTIVE = re.compile(r"#\s*(noqa|type:|fmt:|pragma|pylint|mypy|ruff|practice:)")
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
@@ -41,6 +48,7 @@ class Function:
     kept: bool  # not taught: it stays as it is
     body: tuple[int, int, int, int] | None  # from (line, column) to (line, column), without the docstring
     node: Definition
+    core: bool = False  # among the few that teach the topic
 
     @property
     def blank(self) -> bool:
@@ -63,7 +71,7 @@ def functions(source: str) -> list[Function]:
     def visit(statements: list[ast.stmt], prefix: str, kept: bool) -> None:
         for node in statements:
             if isinstance(node, ast.ClassDef):
-                visit(node.body, f"{prefix}{node.name}.", kept or _marked(node, comments))
+                visit(node.body, f"{prefix}{node.name}.", kept or _marked(node, comments, KEEP))
             elif isinstance(node, Definition):
                 name = prefix + node.name + _accessor(node)
                 count = 2
@@ -74,10 +82,11 @@ def functions(source: str) -> list[Function]:
                     kept
                     or node.name in PLUMBING
                     or (not prefix and node.name in NOT_TAUGHT)
-                    or _marked(node, comments)
+                    or _marked(node, comments, KEEP)
                     or not _work(node)
                 )
-                found.append(_function(node, name, stays, lines))
+                central = not stays and _marked(node, comments, CORE)
+                found.append(replace(_function(node, name, stays, lines), core=central))
             elif isinstance(node, ast.If) and not _is_main(node):
                 visit(node.body, prefix, kept)
                 visit(node.orelse, prefix, kept)
@@ -94,6 +103,32 @@ def functions(source: str) -> list[Function]:
 def taught(source: str) -> list[Function]:
     """The functions whose bodies the learner writes, in the order of the file."""
     return [function for function in functions(source) if not function.kept]
+
+
+def core(source: str) -> list[str]:
+    """The names of the functions marked `# practice: core`; of all taught ones where none is marked."""
+    known = taught(source)
+    return [function.name for function in known if function.core] or [function.name for function in known]
+
+
+def asked(answer: str, source: str) -> list[str]:
+    """What a learner's file asks for: the core, or everything, as the note at its head says."""
+    note = NOTE.search(answer)
+    if note is None or note["everything"]:
+        return [function.name for function in taught(source)]
+    return core(source)
+
+
+def with_note(stub: str, topic: str, count: int, *, everything: bool) -> str:
+    """The stub with a line under its notebook header that says what is asked; as it is where it has no such header."""
+    header = HEADER.match(stub)
+    if header is None:
+        return stub
+    command = f"groundup practice {topic}{' --all' if everything else ''}"
+    return (
+        f"{header[0]}# {command}: {count} functions are yours. A plain version is right here; `groundup bench {topic}` tells "
+        f"what speed costs.\n{stub[header.end() :]}"
+    )
 
 
 def stub(source: str, only: set[str] | None = None) -> str:
@@ -257,13 +292,15 @@ def _comments(source: str) -> dict[int, tuple[int, str]]:
     return found
 
 
-def _marked(node: Definition | ast.ClassDef, comments: dict[int, tuple[int, str]]) -> bool:
-    """Whether `# practice: keep` stands in the header, which ends where the first statement begins."""
+def _marked(
+    node: Definition | ast.ClassDef, comments: dict[int, tuple[int, str]], mark: re.Pattern[str]
+) -> bool:
+    """Whether a mark stands in the header, which ends where the first statement begins."""
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     head = node.body[0]
     begin = min([head.lineno, *(d.lineno for d in getattr(head, "decorator_list", []))])
     stop = max(node.lineno + 1, begin)
-    return any(KEEP.search(comments[line][1]) for line in range(first, stop) if line in comments)
+    return any(mark.search(comments[line][1]) for line in range(first, stop) if line in comments)
 
 
 def _accessor(node: Definition) -> str:

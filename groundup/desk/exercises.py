@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from groundup.catalogue import ROOT, Topic
 from groundup.desk import cutter
+from groundup.desk.mistakes import Mistake
 from groundup.desk.runner import DeskError, Session, run_tests
 
 __all__ = ["Exercises", "data_folder", "exercises_of", "practice_file", "read_source", "record"]
@@ -37,15 +38,20 @@ class Exercises:
     imported: list[str]  # taught functions that are called by mere import: they should be kept
 
     def step(self, test: str) -> int:
-        """Position of the last function that the test waits for: a learner who came so far can be asked."""
+        """Position of the last function that the test waits for: a learner who came so far can be asked.
+
+        Messages for bad input come behind all functions, so that none of them waits for a message.
+        """
         waits = self.waits(test)
-        return max(map(self.functions.index, waits)) if waits else len(self.functions)
+        if test in self.messages or not waits:
+            return len(self.functions)
+        return max(map(self.functions.index, waits))
 
     def waits(self, test: str) -> set[str]:
         """The functions that must be written before the test tells anything new: those that it calls.
 
-        A test that expects an error also waits for what the values of these functions need, so that the
-        mathematics is asked first. (The check of an argument often runs before any of it.)
+        A test that also expects an error, and is the first to ask for some function, waits for what the values of
+        the others need.
         """
         called = set(self.calls.get(test, ()))
         return called.union(*(self._first[name] for name in called)) if test in self.raising else called
@@ -64,18 +70,43 @@ class Exercises:
     def _reach(self, called: set[str]) -> tuple[int, int]:
         return max(map(self.functions.index, called)), len(called)
 
+    @cached_property
+    def messages(self) -> frozenset[str]:
+        """The tests that ask for an error alone, of functions whose work other tests ask for."""
+        valued = {
+            name
+            for test, called in self.calls.items()
+            if test not in self.raising and test not in self.failing
+            for name in called
+        }
+        return frozenset(test for test in self.raising if set(self.calls.get(test, ())) <= valued)
+
     def order(self) -> list[str]:
-        """The tests by step; those that expect an error last, and before them those first that need fewest functions."""
+        """The tests by step, those first that need fewest functions; messages for bad input last, together."""
         position = {test: i for i, test in enumerate(self.tests)}
         return sorted(
             self.tests,
-            key=lambda t: (self.step(t), t in self.raising, len(self.calls.get(t, ())), position[t]),
+            key=lambda t: (
+                t in self.messages,
+                self.step(t),
+                t in self.raising,
+                len(self.calls.get(t, ())),
+                position[t],
+            ),
         )
 
     def judging(self, name: str) -> list[str]:
         """The tests that can show the function right: those of its work, or of its errors if there are no others."""
-        asking = [test for test in self.tests if name in self.calls.get(test, ())]
-        return [test for test in asking if test not in self.raising] or asking
+        return self._judging[name]
+
+    @cached_property
+    def _judging(self) -> dict[str, list[str]]:
+        asking: dict[str, list[str]] = {name: [] for name in self.functions}
+        for test in self.tests:
+            for name in self.calls.get(test, ()):
+                asking[name].append(test)
+        raising = set(self.raising)
+        return {name: [t for t in tests if t not in raising] or tests for name, tests in asking.items()}
 
     def untested(self) -> list[str]:
         """Taught functions that no test calls."""
@@ -125,9 +156,15 @@ def exercises_of(topic: Topic, on_event: Callable[[dict[str, Any]], None] = lamb
 
 
 def record(
-    topic: Topic, *, prove: bool = False, on_event: Callable[[dict[str, Any]], None] = lambda event: None
+    topic: Topic,
+    *,
+    prove: bool = False,
+    mistakes: Sequence[Mistake] = (),
+    on_event: Callable[[dict[str, Any]], None] = lambda event: None,
 ) -> tuple[Exercises, Session]:
     """Run the topic's tests on the real source with its probes, but for validation and failure modes.
+
+    With `prove`, each function is then left blank, and each of the `mistakes` planted; the session tells what became of it.
 
     Raises:
         DeskError: the tests cannot be run on the real source either.
@@ -138,8 +175,9 @@ def record(
         probed = Path(folder, topic.path.name)
         probed.write_bytes(cutter.instrument(source).encode("utf-8"))
         mode = "prove" if prove else "record"
+        more = {"original": source, "mistakes": [asdict(mistake) for mistake in mistakes]}
         session = run_tests(
-            topic, probed, names, mode=mode, stop=False, slow=False, bound=120, on_event=on_event
+            topic, probed, names, mode=mode, stop=False, slow=False, bound=120, more=more, on_event=on_event
         )
     if session.uncollected is not None:
         missing = session.uncollected.get("module")
@@ -169,6 +207,7 @@ def _fingerprint(topic: Topic) -> str:
         ROOT / "tests" / "conftest.py",
         here / "cutter.py",
         here / "session.py",
+        here / "items.py",
     ):
         digest.update(path.read_bytes() if path.is_file() else b"")
         digest.update(b"\0")

@@ -49,6 +49,7 @@ class Standing:
     functions_total: int
     last_at: str | None
     next_function: str | None
+    right: tuple[str, ...] = ()  # the names of those that are right in the best attempt
 
     @property
     def started(self) -> bool:
@@ -179,6 +180,7 @@ def _standing(topic: Topic, rows: list[Any]) -> Standing:
         functions_total=total,
         last_at=last["at"] if last else None,
         next_function=last["next"] if last else None,
+        right=tuple(sorted(_names(best, "right") or ())) if best else (),
     )
 
 

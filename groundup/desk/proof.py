@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from groundup.catalogue import Topic
 from groundup.desk import cutter
 from groundup.desk.checking import check
 from groundup.desk.exercises import Exercises, read_source, record
+from groundup.desk.mistakes import Mistake
 from groundup.desk.runner import DeskError
 
 __all__ = ["problems"]
@@ -21,15 +23,25 @@ def _errors_first(exercises: Exercises, test: str, name: str) -> bool:
     return bool(values) and min(map(order.index, values)) > order.index(test)
 
 
-def problems(topic: Topic, *, whole: bool = False) -> list[str]:
+def problems(topic: Topic, *, whole: bool = False, mistakes: Sequence[Mistake] = ()) -> list[str]:
     """Everything that is wrong with the topic's exercises, one line each; an empty list is the proof.
 
     The real source runs with a probe in each taught function, in the place of the topic: it must pass. Then a
-    probe leaves its function blank, and the fastest test that calls it must fail. At last the stub itself is
-    checked. With `whole`, the source itself is checked, too, with its validation and failure modes.
+    probe leaves its function blank, and the fastest test that calls it must fail. Each of the `mistakes` is planted:
+    a test must fail, and the function must be named. At last the stub itself is checked. With `whole`, the source
+    itself is checked, too, with its validation and failure modes.
     """
+    source = read_source(topic)
+    taught = {function.name for function in cutter.taught(source)}
+    for mistake in mistakes:
+        try:
+            mistake.put_into(source)
+        except ValueError as error:
+            return [f"a mistake that cannot be planted: {error}"]
+        if mistake.function not in taught:
+            return [f"a mistake that cannot be planted: {mistake.function} is not taught"]
     try:
-        exercises, session = record(topic, prove=True)
+        exercises, session = record(topic, prove=True, mistakes=mistakes)
     except DeskError as error:
         return [str(error)]
     found = [
@@ -52,11 +64,17 @@ def problems(topic: Topic, *, whole: bool = False) -> list[str]:
         for name in exercises.calls[test]
         if _errors_first(exercises, test, name)
     ]
-    if not session.finished:
-        found.append("the proof did not run to its end")
+    for told in session.mistakes:
+        mistake = mistakes[told["number"]]
+        what = f"{mistake.function}, {mistake.kind}"
+        if told["test"] is None:
+            found.append(f"{what}: no test of its values fails")
+        elif told["named"] != mistake.function:
+            found.append(f"{what}: {told['test']} fails, and the check names {told['named']}")
+    if not session.finished or (not exercises.failing and len(session.mistakes) < len(mistakes)):
+        found.append(f"the proof did not run to its end:\n{session.log[-2000:]}")
     if found:
         return found
-    source = read_source(topic)
     with tempfile.TemporaryDirectory(prefix="groundup-") as folder:
         answer = Path(folder, topic.path.name)
         answer.write_bytes(cutter.stub(source).encode("utf-8"))

@@ -85,7 +85,7 @@ def print_check(report: Report, topic: Topic, *, verbose: bool = False, everythi
             console.print(report.failures[0].get("traceback", ""), markup=False)
         return
     _print_functions(console, report)
-    total = len(report.functions)
+    total = len(report.asked)
     if report.passes:
         console.print(
             f"[bold green]Passed.[/bold green] {total} of {total} functions are right, and all "
@@ -93,9 +93,16 @@ def print_check(report: Report, topic: Topic, *, verbose: bool = False, everythi
         )
         return
     but = ", but none counts while such an import stands" if report.findings else ""
-    console.print(f"{report.right} of {total} functions are right{but}.")
+    open_ones = report.messages if not report.failures and report.next is None else []
+    messages = f"; still open: {_messages(len(open_ones))} for bad input" if open_ones else ""
+    console.print(f"{report.right} of {total} functions are right{but}{messages}.")
     for failure in report.failures[: None if everything else 1]:
         _print_failure(console, failure, report, topic, verbose)
+    for failure in open_ones:
+        _print_message(console, failure, verbose)
+    if open_ones:
+        console.print()
+        console.print(f"What is refused, and in which words, comes last{_validators(topic)}.", style="dim")
     blank = next((f for f in report.functions if f.name == report.next and f.status == "blank"), None)
     if blank is not None:
         console.print(f"[bold]Next: write {_plain(blank.name)}[/bold], {_plain(report.answer)}:{blank.line}")
@@ -111,10 +118,10 @@ def print_check(report: Report, topic: Topic, *, verbose: bool = False, everythi
 
 def _print_functions(console: Console, report: Report) -> None:
     """One line for each function; what comes behind the one to write or mend is only counted."""
-    width = max((len(function.name) for function in report.functions), default=0)
+    width = max((len(function.name) for function in report.asked), default=0)
     behind = {"blank": 0, "written": 0}
     passed_by = report.next is None
-    for function in report.functions:
+    for function in report.asked:
         word, style = WORDS[function.status]
         if passed_by and function.status in behind and not report.passes:
             behind[function.status] += 1
@@ -151,16 +158,17 @@ def _print_failure(
     blamed = failure.get("function")
     if failure.get("unwritten") and failure["unwritten"] == blamed and not verbose:
         return  # there is nothing to explain: it is not written yet
-    about = (
-        f"{blamed} is next to mend" if blamed else "Every function is right by itself, but the whole is not"
-    )
+    about = f"{blamed} is next to mend" if blamed else "No function is to blame"
     line = next((f.line for f in report.functions if f.name == blamed and f.line), None)
     place = f"  {report.answer}:{line}" if line else ""
     console.print()
     console.print(f"[bold red]{_plain(about)}[/bold red]{_plain(place)}")
-    if failure.get("together_with"):
-        others = ", ".join(failure["together_with"])
-        console.print(f"  (or {_plain(others)}, asked here for the first time)")
+    if blamed is None:
+        console.print(
+            "  (with ours in the place of yours it fails, too: look at what stands outside the functions)"
+        )
+    elif not failure.get("alone", True):
+        console.print("  (it is not the only one: another function that is called here is wrong, too)")
     console.print(f"  {_plain(_sentence(failure['test']))}")
     rows = []
     if failure["outcome"] == "endless":
@@ -182,18 +190,36 @@ def _print_failure(
             rows.append(("at", f"line {last['line']}, in {last['function']}: {failure.get('source', '')}"))
         rows.append(("expected", failure.get("expected", "")))
         rows.append(("note", failure.get("note", "")))
-        if failure.get("values_right"):
-            rows.append(
-                ("left", f"the values are right; what is left: bad input must be named{_validators(topic)}")
-            )
         rows.append(("printed", failure.get("printed", "")))
+    _print_rows(console, rows)
+    if verbose:
+        console.print()
+        console.print(failure.get("traceback", ""), markup=False)
+
+
+def _print_message(console: Console, failure: dict[str, Any], verbose: bool) -> None:
+    """One message for bad input: the call, what came, and the class and text that were asked for."""
+    console.print()
+    console.print(f"  {_plain(_sentence(failure['test']))}")
+    rows = [("called", failure.get("called", ""))]
+    rows += [("with", f"{name} = {value}") for name, value in failure.get("values", {}).items()]
+    rows += [("came", failure.get("came", "")), ("expected", failure.get("expected", ""))]
+    _print_rows(console, rows)
+    if verbose:
+        console.print()
+        console.print(failure.get("traceback", ""), markup=False)
+
+
+def _print_rows(console: Console, rows: list[tuple[str, str]]) -> None:
+    """Labels in a column of their own, beside what may take several lines."""
     for label, text in rows:
         lines = str(text).strip("\n").splitlines()
         for i, one in enumerate(lines):
             console.print(f"    {label if i == 0 else '':<9} {_plain(one)}")
-    if verbose:
-        console.print()
-        console.print(failure.get("traceback", ""), markup=False)
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
 
 
 def print_differences(found: list[Difference], topic: Topic) -> None:
@@ -225,14 +251,26 @@ def print_progress(standings: dict[str, Standing]) -> None:
         for topic in level.topics:
             one = standings[topic.name]
             if one.passed:
-                word = f"[green]passed[/green] {str(one.passed_at)[:10]}"
+                word = f"[green]passed[/green] {str(one.passed_at)[:10]}, {_standing(one, topic)}"
             elif one.started:
-                word = f"{one.functions_right} of {one.functions_total} functions right"
+                word = f"{_standing(one, topic)} right"
                 word += f", next: {_plain(one.next_function)}" if one.next_function else ""
             else:
                 word = "[dim]not begun[/dim]"
             bar = _bar(1, 1) if one.passed else _bar(one.functions_right, one.functions_total)
             console.print(f"  {bar}  {topic.name:<30} {word}")
+
+
+def _standing(one: Standing, topic: Topic) -> str:
+    """ "core 6 of 6, all 6 of 26"; "3 of 5" where a topic asks for everything."""
+    from groundup.desk import cutter
+
+    source = topic.path.read_text(encoding="utf-8") if topic.path.is_file() else ""
+    wanted, everything = cutter.core(source), cutter.taught(source)
+    if len(wanted) == len(everything):
+        return f"{one.functions_right} of {one.functions_total}"
+    central = len(set(one.right) & set(wanted))
+    return f"core {central} of {len(wanted)}, all {len(one.right)} of {len(everything)}"
 
 
 def print_next(chosen: list[Topic], standings: dict[str, Standing]) -> None:

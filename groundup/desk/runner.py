@@ -61,6 +61,8 @@ class Session:
     raises: list[str] = field(default_factory=list)  # tests that expect an error
     blanks: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)  # function -> (test, noticed)
     imported: list[str] = field(default_factory=list)
+    culprit: tuple[str | None, bool] | None = None  # what a search found, and whether it is the only one
+    mistakes: list[dict[str, Any]] = field(default_factory=list)  # what became of each planted one
     uncollected: dict[str, Any] | None = None  # why the tests could not even be imported
     finished: bool = False
     log: str = ""
@@ -75,10 +77,12 @@ def run_tests(
     order: Sequence[str] = (),
     skip: Sequence[str] = (),
     stop: bool = True,
+    last: Sequence[str] = (),
     slow: bool = True,
     bound: float = BOUND,
     bounds: dict[str, float] | None = None,
     work: dict[str, float] | None = None,
+    more: dict[str, Any] | None = None,
     on_event: Callable[[dict[str, Any]], None] = lambda event: None,
 ) -> Session:
     """Run the topic's own tests with `answer` in the place of the topic.
@@ -86,8 +90,9 @@ def run_tests(
     Args:
         mode: see `groundup.desk.session`.
         order: tests by name, first ones first; `skip`: tests to leave out.
-        stop: end at the first test that fails. slow: include validation and failure modes.
+        stop: end at the first test that fails; `last`: tests that end nothing. slow: include validation and failure modes.
         bound: seconds for one test; `bounds` for single ones. work: seconds of processor time for single ones.
+        more: what the modes "search" and "prove" need beyond that; "only": the one test that is to run.
         on_event: called with everything that the process tells, as it comes.
 
     Raises:
@@ -108,10 +113,12 @@ def run_tests(
             "order": list(order),
             "skip": list(skip),
             "stop": stop,
+            "last": list(last),
             "slow": slow,
             "bound": bound,
             "bounds": bounds or {},
             "work": work or {},
+            **(more or {}),
             "slow_bound": max(60.0, 3 * bound, 6 * topic.seconds),
             "import_bound": IMPORT_BOUND,
             "hypothesis": "hypothesis" in topic.test_path.read_text(encoding="utf-8"),
@@ -144,6 +151,8 @@ def _watch(
                     running, limit, work = event["test"], event["bound"], event["work"]
                 elif event["event"] in ("end", "collected", "blank"):
                     running, limit = None, IMPORT_BOUND
+                elif event["event"] == "trial":
+                    limit = event["bound"]
                 _take(session, event)
                 on_event(event)
             if ended:
@@ -197,6 +206,10 @@ def _take(session: Session, event: dict[str, Any]) -> None:
             session.raises.append(event["test"])
     elif kind == "blank":
         session.blanks.setdefault(event["function"], []).append((event["test"], event["noticed"]))
+    elif kind == "culprit":
+        session.culprit = event["function"], event["alone"]
+    elif kind == "mistake":
+        session.mistakes.append(event)
     elif kind == "finished":
         session.imported = event["imported"]
         session.finished = True

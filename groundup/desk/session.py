@@ -1,36 +1,32 @@
 """The desk's side inside pytest: orders the tests, tells the parent what happens, and bounds each test.
 
-A plan (JSON, its path in `GROUNDUP_DESK_PLAN`) says what to do; events go out as lines of JSON. Three modes:
+A plan (JSON, its path in `GROUNDUP_DESK_PLAN`) says what to do; events go out as lines of JSON. Four modes:
 `check` runs the tests in the plan's order against an answer; `record` notes which taught functions each test
 calls; `prove` records, then runs for each taught function the fastest test that calls it with that function
-blank, which must fail.
+blank, which must fail, and plants the plan's mistakes; `search` looks for the function whose replacement mends
+the one test (both in `trials`).
 """
 
 from __future__ import annotations
 
-import ast
 import builtins
 import faulthandler
 import functools
-import inspect
 import json
 import os
-import re
 import signal
-import textwrap
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from groundup.desk.describe import clip, describe
+from groundup.desk.items import caches, duplicate, identify, is_asked, is_slow, patience
 from groundup.desk.substitute import PLAN_VARIABLE
 
-SLOW_FIXTURES = {"agreements", "verdicts", "evidence"}
-CLIP = 400  # characters of one value in a report
 CASES = 2  # of a parametrized test that the proof runs
 TRIES = 4  # tests that may overlook a blank function before the proof gives up
 
@@ -50,11 +46,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Session(plan), "groundup-desk-session")
 
 
-def identify(item: pytest.Item) -> str:
-    """The test's name within its file, with its parameters."""
-    return item.nodeid.partition("::")[2]
-
-
 class Session:
     """One run of a topic's tests."""
 
@@ -69,6 +60,8 @@ class Session:
         self.recorder = Recorder()
         self.ran: list[Run] = []  # what the proof chooses from
         self.noticed = False
+        self.quiet = ""  # "describe" or "count" in a trial: nothing is told, the first failure is kept
+        self.failure: dict[str, Any] | None = None
         if self.mode != "check":
             setattr(builtins, "__desk_called__", self.recorder)  # noqa: B010
             pytest.raises = self.recorder.noting(pytest.raises)
@@ -102,11 +95,15 @@ class Session:
         faulthandler.cancel_dump_traceback_later()
         self.recorder.imported = frozenset(self.recorder.calls)
         rank = {name: i for i, name in enumerate(self.plan["order"])}
-        skip = set(self.plan["skip"])
+        skip, only = set(self.plan["skip"]), self.plan.get("only")
         chosen = []
-        for position, item in enumerate(items):
+        for position, item in enumerate(filter(is_asked, items)):
             slow = is_slow(item)
-            if identify(item) in skip or (slow and not self.plan["slow"]):
+            if (
+                identify(item) in skip
+                or only not in (None, identify(item))
+                or (slow and not self.plan["slow"])
+            ):
                 continue
             chosen.append(((slow, rank.get(identify(item), len(rank)), position), item))
         items[:] = [item for _, item in sorted(chosen, key=lambda pair: pair[0])]
@@ -114,13 +111,17 @@ class Session:
 
     def pytest_exception_interact(self, call: Any, report: Any) -> None:
         if isinstance(report, pytest.CollectReport):
-            details = describe(call.excinfo, self, None)
+            details = describe(call.excinfo, self.answer, None, None)
             self.tell("uncollected", failure={**details, "traceback": str(report.longrepr)})
 
     # Running.
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        if self.quiet:
+            self.comparison = None
+            yield
+            return
         name = identify(item)
         slow = is_slow(item)
         bound = self.plan["slow_bound"] if slow else self.plan["bounds"].get(name, self.plan["bound"])
@@ -135,7 +136,8 @@ class Session:
         seconds = time.perf_counter() - started
         calls, earlier, filled = self.recorder.end(item)
         if self.recorder.blank is None:
-            self.ran.append(Run(seconds, item, calls, filled))
+            needs = calls | earlier | self.recorder.imported
+            self.ran.append(Run(seconds, item, calls, filled, needs, self.recorder.raises))
             called = {"calls": sorted(calls), "earlier": sorted(earlier - calls)}
             self.tell("end", test=name, seconds=seconds, raises=self.recorder.raises, **called)
 
@@ -145,14 +147,19 @@ class Session:
         report = outcome.get_result()
         if self.recorder.blank is not None:
             self.noticed |= report.failed
+        elif self.quiet:
+            if report.failed and self.failure is None:
+                asked = self.quiet == "describe"
+                told = describe(call.excinfo, self.answer, self.comparison, item) if asked else {}
+                self.failure = {"kind": "", **told}
         elif report.skipped:
             self.tell("result", test=identify(item), outcome="skipped", reason=_skip_reason(report))
         elif report.failed:
-            failure = describe(call.excinfo, self, item)
+            failure = describe(call.excinfo, self.answer, self.comparison, item)
             failure["traceback"] = report.longreprtext
             failure["printed"] = clip(report.capstdout, 2000)
             self.tell("result", test=identify(item), outcome="failed", phase=report.when, failure=failure)
-            if self.plan["stop"]:
+            if self.plan["stop"] and not (identify(item) in self.plan["last"] and failure.get("raises")):
                 item.session.shouldstop = "the first function to mend was found"
         elif report.when == "call":
             self.tell("result", test=identify(item), outcome="passed")
@@ -167,9 +174,16 @@ class Session:
         self.comparison = (op, left, right)
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        if self.mode != "prove" or session.testsfailed:
+        if self.mode not in ("prove", "search") or session.testsfailed:
             return None  # pytest's own loop
+        from groundup.desk import trials
+
+        if self.mode == "search":
+            trials.search_culprit(self, session)
+            return True
         prove(self, session)
+        if self.plan.get("mistakes"):
+            trials.plant_mistakes(self, session)
         return True
 
     def pytest_sessionfinish(self) -> None:
@@ -185,6 +199,8 @@ class Run:
     item: Any
     calls: set[str]
     filled: list[str]
+    needs: set[str]  # what it called, and what ran for it earlier
+    raises: bool
 
 
 class Recorder:
@@ -249,17 +265,6 @@ class Recorder:
         return self.calls, earlier, filled
 
 
-def is_slow(item: pytest.Item) -> bool:
-    """Whether the test needs the whole validation or the failure modes."""
-    return bool(SLOW_FIXTURES & set(getattr(item, "fixturenames", ())))
-
-
-def caches(item: pytest.Item) -> dict[str, Any]:
-    """The `functools.cache`d functions of the test's module."""
-    module = getattr(item, "module", None)
-    return {name: f for name, f in vars(module).items() if isinstance(f, functools._lru_cache_wrapper)}
-
-
 def _hits(function: Any) -> tuple[int, int]:
     info = function.cache_info()
     return info.hits, info.misses
@@ -311,219 +316,6 @@ def prove(desk: Session, session: pytest.Session) -> None:
             if desk.noticed:
                 break
     session._setupstate.teardown_exact(None)
-
-
-@contextmanager
-def patience(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in this block after that many seconds, where the system has such an alarm."""
-    if not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def ring(number: int, frame: Any) -> None:
-        raise TimeoutError(f"no end within {seconds:g} seconds")
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again: an event loop may swallow one
-    try:
-        yield
-    except TimeoutError:
-        pass  # it rang outside the test
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def duplicate(item: Any) -> Any:
-    """The same test once more, with fresh fixtures of its own."""
-    return type(item).from_parent(
-        item.parent,
-        name=item.name,
-        callspec=getattr(item, "callspec", None),
-        callobj=item.obj,
-        fixtureinfo=item._fixtureinfo,
-        originalname=item.originalname,
-    )
-
-
-def describe(excinfo: Any, desk: Session, item: pytest.Item | None) -> dict[str, Any]:
-    """What a learner wants to know of a failure: what was called, what came, what was expected."""
-    error = excinfo.value
-    traceback = list(excinfo.traceback)
-    if isinstance(error, pytest.Collector.CollectError) and error.__cause__ is not None:
-        error = error.__cause__
-        traceback = list(pytest.ExceptionInfo.from_exception(error).traceback)
-    message = str(error)
-    details: dict[str, Any] = {"kind": type(error).__name__, "message": clip(message, 2000)}
-    if isinstance(error, ModuleNotFoundError):
-        details["module"] = error.name
-    # pytest.raises(NotImplementedError, match=...) meets the desk's own error and says so in another one
-    unwritten = re.search(r"(?:^|Actual message: ['\"])(\S+): yours to write['\"]?\s*$", message)
-    if unwritten:
-        details["unwritten"] = unwritten[1]
-    own = [entry for entry in traceback if str(entry.path) == desk.answer]
-    details["inside"] = [{"line": entry.lineno + 1, "function": entry.name} for entry in own]
-    if own:
-        details["source"] = str(own[-1].statement).strip()
-    raised_inside = bool(own) and not isinstance(error, AssertionError)
-    if item is None:
-        return details
-    details["doc"] = inspect.getdoc(getattr(item, "obj", None)) or ""
-    asking = [entry for entry in traceback if entry.path == item.path]
-    frame = None
-    if asking:
-        frame = asking[-1].frame
-        details["test_line"] = asking[-1].lineno + 1
-        statement, names, details["raises"] = statement_at(item.path, asking[-1].lineno + 1)
-        details["called"] = statement
-        details["values"] = values_of(names, frame, desk)
-    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith("Falsifying example")]
-    if notes:
-        details["example"] = clip(notes[0], 1000)
-    details.update(came_and_expected(error, message, desk, frame, raised_inside, bool(details.get("values"))))
-    return details
-
-
-def came_and_expected(
-    error: BaseException, message: str, desk: Session, frame: Any, raised_inside: bool, told: bool = False
-) -> dict[str, str]:
-    """The two values that a failed test compared, as far as its kind of failure tells them apart.
-
-    `told`: the values that the test's statement reads are shown already.
-    """
-    arrays = re.search(r"\n ACTUAL: (.*?)\n DESIRED: (.*)", message, re.DOTALL)
-    if isinstance(error, AssertionError) and arrays:
-        head = [line for line in message[: arrays.start()].splitlines() if line.strip()]
-        return {"came": clip(arrays[1]), "expected": clip(arrays[2]), "note": "\n".join(head)}
-    if (found := re.search(r"DID NOT RAISE (?:<class ')?([\w.]+)", message)) is not None:
-        return {"came": "no error", "expected": found[1]}
-    if (
-        found := re.search(r"Expected regex: (.*?)\n\s*Actual message: (.*)", message, re.DOTALL)
-    ) is not None:
-        return {"came": f"the message {clip(found[2])}", "expected": f"one that matches {clip(found[1])}"}
-    if message.startswith("DID NOT WARN"):
-        wanted = ", ".join(re.findall(r"<class '([\w.]+)'>", message.partition(" Emitted")[0]))
-        pattern = re.search(r"Regex: (.*)", message)
-        emitted = message.partition("Emitted warnings: ")[2].strip(" .")
-        return {
-            "came": "no such warning" + (f", but {clip(emitted)}" if emitted.strip("[]") else ""),
-            "expected": wanted + (f" that matches {pattern[1]}" if pattern else ""),
-        }
-    if type(error).__name__ == "TypeCheckError":
-        return {"came": "\n".join(line for line in message.splitlines()[:3])}
-    measured = _first_failing(frame)
-    if measured is not None:
-        return measured
-    if isinstance(error, AssertionError):
-        note = "" if message.startswith("assert ") else message.partition("\nassert ")[0]
-        if desk.comparison is not None:
-            op, left, right = desk.comparison
-            relation = "" if op == "==" else f"{op} "
-            return {"came": show(left), "expected": relation + show(right), "note": clip(note, 1000)}
-        if note:  # in words: what pytest makes of the expression is noise beside it
-            return {"came": "", "note": clip(note, 1000)}
-        first, *origin = plainly(message).splitlines() or [""]
-        shown = first.removeprefix("assert ")
-        if origin and not told:  # "where False = …" says again what the values say, if these are shown
-            shown = "\n".join([shown, *origin[:7]])
-        return {"came": clip(shown), "note": ""}
-    where = "" if raised_inside else "outside your file: "
-    return {"came": clip(f"{where}{type(error).__name__}: {message}", 1000)}
-
-
-def _first_failing(frame: Any) -> dict[str, str] | None:
-    """The first agreement that disagrees, or measurement that does not hold, in the frame of a slow test."""
-    for value in dict(frame.f_locals if frame else {}).values():
-        first: Any = value[0] if isinstance(value, list) and value else None
-        if hasattr(first, "quantity") and hasattr(first, "tolerance") and hasattr(first, "theirs"):
-            return {
-                "came": f"{first.quantity} on {first.dataset}: {show(first.ours)}",
-                "expected": f"{show(first.theirs)} ({first.reference}), error at most {first.tolerance:.0e}, "
-                f"is {first.error:.1e}",
-            }
-    return None
-
-
-def statement_at(path: Path, line: int) -> tuple[str, list[str], bool]:
-    """The innermost statement that covers a line of a file, the names that it reads, and whether an error is asked for.
-
-    Of an assertion without its message, which is told by itself.
-    """
-    source = path.read_text(encoding="utf-8")
-    around = [
-        node
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
-    ]
-    if not around:
-        return "", [], False
-    raises = any("pytest.raises(" in ast.unparse(item) for with_ in around if isinstance(with_, ast.With)
-                 for item in with_.items)  # fmt: skip
-    node = min(around, key=lambda node: (node.end_lineno or node.lineno) - node.lineno)
-    lines = source.splitlines()[node.lineno - 1 : node.end_lineno]
-    margin = len(lines[0]) - len(lines[0].lstrip())
-    text = "\n".join(line[margin:] for line in lines[:8])
-    asked: ast.AST = node
-    if isinstance(node, ast.Assert) and node.msg is not None:
-        asked = node.test
-        condition = textwrap.dedent(
-            " " * node.test.col_offset + (ast.get_source_segment(source, node.test) or "")
-        )
-        text = f"assert {condition}"
-    names = [
-        part.id for part in ast.walk(asked) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)
-    ]
-    return text, list(dict.fromkeys(names)), raises
-
-
-def values_of(names: list[str], frame: Any, desk: Session) -> dict[str, str]:
-    """Short forms of the variables that a statement reads; functions, classes and modules tell nothing."""
-    values = {}
-    for name in names:
-        for space in (frame.f_locals, frame.f_globals):
-            if name in space:
-                value = space[name]
-                if not (callable(value) or inspect.ismodule(value)):
-                    values[name] = show(value)
-                break
-    return values
-
-
-def show(value: Any) -> str:
-    """A value in little room: small arrays in full, larger ones by shape and type."""
-    import numpy as np
-
-    if isinstance(value, np.ndarray) and value.size > 40:
-        return f"{value.dtype} array of shape {value.shape}"
-    if isinstance(value, np.dtype):
-        return str(value)
-    if isinstance(value, tuple | list) and any(isinstance(part, np.ndarray) for part in value):
-        return f"{type(value).__name__} of " + ", ".join(show(part) for part in value[:6])
-    try:
-        with np.printoptions(precision=6, suppress=True):
-            return clip(str(value) if isinstance(value, np.ndarray | np.generic) else plainly(repr(value)))
-    except Exception as error:  # a learner's half-written __repr__ must not end the session
-        return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
-
-
-def plainly(text: str) -> str:
-    """Text of Python's or pytest's own making without what a reader cannot use: addresses, closures, flags."""
-    text = re.sub(r"^.*\b[A-Z_]+ : (?:True|False)\b.*\n?", "", text, flags=re.MULTILINE)  # numpy's flags
-    text = re.sub(r"<class '([\w.<>]+)'>", _last_name, text)
-    text = re.sub(r"<function ([\w.<>]+) at 0x[0-9a-f]+>", _last_name, text)
-    text = re.sub(r"<(?:bound |built-in )?method ([\w.<>]+) of <.*? at 0x[0-9a-f]+>>", _last_name, text)
-    text = re.sub(r"<(?:bound |built-in )?method ([\w.<>]+) of .*? object at 0x[0-9a-f]+>", _last_name, text)
-    return re.sub(r"<([\w.<>]+) object at 0x[0-9a-f]+>", _last_name, text)
-
-
-def _last_name(found: re.Match[str]) -> str:
-    name = found[1].rpartition(".")[2]
-    return "a lambda" if name == "<lambda>" else name
-
-
-def clip(text: str, limit: int = CLIP) -> str:
-    """The text, cut after `limit` characters."""
-    return text if len(text) <= limit else text[: limit - 4].rstrip() + " ..."
 
 
 def _skip_reason(report: Any) -> str:

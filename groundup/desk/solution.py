@@ -56,6 +56,7 @@ def differences(
             found.append(Difference(name, tuple(lines)))
     if only is None:
         rest = list(_without(before, [_span(f) for name, f in written.items() if name in taught]))
+        rest = [line for line in rest if not cutter.NOTE.match(f"{line}\n")]
         wanted = list(_without(after, [_span(f) for f in taught.values()]))
         if rest != wanted:
             lines = [

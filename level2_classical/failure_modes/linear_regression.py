@@ -12,32 +12,133 @@
 # %% [markdown]
 # # How linear regression breaks
 #
-# The arithmetic of least squares never fails. What fails is the reading of its answers: a coefficient that the data
-# cannot pin down, one that stands for a feature left out, an interval that assumes what is not so, a line drawn past
-# the data, and a point so far out that it hides its own error.
+# The arithmetic of least squares can be trusted. What fails is the reading of its answers: rows that were counted several times, a
+# coefficient that the data cannot pin down, one that stands for a feature left out, an interval that assumes what is not so, and a point
+# so far out that it hides its own error.
 
 # %%
 from __future__ import annotations
 
-from math import exp, sinh
 from typing import Any
 
 import numpy as np
 
-from level2_classical.linear_regression import LinearRegression, two_sided_quantile
-from shared.failure_mode import Claim, FailureMode, Share
-from shared.special import gammaln, ndtr
+from level2_classical.linear_regression import LinearRegression
+from level2_classical.parts.linear_regression.inference import two_sided_quantile
+from shared.failure_mode import Claim, FailureMode, Share, Sweep
+from shared.special import gammaln, ndtr, stdtr, stdtrit
+
+# %% [markdown]
+# ## The same rows again
+#
+# A join went wrong, or each customer was exported once a month: every row stands in the table $m$ times. The coefficients do
+# not change. But the program counts $mn$ rows, and believes them independent. The residual sum of squares becomes $m$ times
+# itself, and so does $\sum_i(x_i-\bar x)^2$, so that
+#
+# $$\mathrm{se}^2=\frac{m\,\mathrm{RSS}/(mn-2)}{m\sum_i(x_i-\bar x)^2},\qquad t_m=t\,\sqrt{\frac{mn-2}{n-2}},$$
+#
+# where $t$, the statistic of the $n$ rows, has Student's distribution with $n-2$ degrees of freedom if the errors are normal
+# and the slope is 0. With $q$ the 97.5 % point for the $mn-2$ degrees that the program believes in, a 5 % test rejects with
+# probability
+#
+# $$P\big(|t_{n-2}|>q\,\sqrt{(n-2)/(mn-2)}\big),$$
+#
+# exactly, for any design. No covariance for unequal spread helps, since the errors are not independent.
+#
+# **Remedy.** Find the repeated rows and drop them; where they are measurements of one subject and not copies, use an error
+# that knows the groups.
+
+# %%
+COPIES: dict[str, Any] = {"n": 40, "m": 4}
+
+
+def rejections(rng: np.random.Generator, *, n: int, m: int, dropped: bool, samples: int = 5000) -> Share:
+    """In how many samples with a slope of 0 the 5 % test rejects it, each of n rows standing m times in the table."""
+    x, Y = rng.standard_normal(n), rng.standard_normal((n, samples))
+    x, Y = np.tile(x, m), np.tile(Y, (m, 1))
+    if dropped:
+        _, first = np.unique(np.column_stack([x, Y[:, 0]]), axis=0, return_index=True)
+        x, Y = x[first], Y[first]
+    p = LinearRegression().fit(x[:, None], Y).p_values_[:, 1]
+    return Share(int(np.sum(p < 0.05)), samples)
+
+
+def rejections_by_formula(*, n: int, m: int, dropped: bool) -> float:
+    """P(|t| > q √((n − 2)/(mn − 2))); 0.05 once the copies are gone."""
+    if n < 3 or m < 1:
+        raise ValueError(f"n must be at least 3 and m at least 1, got {n} and {m}.")
+    rows = n if dropped else m * n
+    q = -stdtrit(rows - 2, 0.025)
+    return float(2 * stdtr(n - 2, -q * np.sqrt((n - 2) / (rows - 2))))
+
+
+def rejections_of_the_normal_rule(*, n: int, m: int, dropped: bool) -> float:
+    """The nearest wrong theory: 2Φ(−1.96/√m), which takes n for infinite."""
+    return float(2 * ndtr(-1.959964 / np.sqrt(m)))
+
+
+def rejections_with_copies(*, dropped: bool, **table: Any) -> float:
+    """The rival of the remedy."""
+    return rejections_by_formula(dropped=False, **table)
+
+
+def draw_same_rows() -> Any:
+    """Share of true null hypotheses that a 5 % test rejects, over the number of times that each row stands in the table."""
+    from shared.figures import COLORS, plot_sweep, subplots
+
+    figure, axes = subplots(width=7.0, height=3.6)
+    plot_sweep(axes, SAME_ROWS_AGAIN.breaks)
+    axes.axhline(0.05, color=COLORS["mended"], label="copies dropped: 5 %")
+    axes.set(title="p-values that are too good", ylabel="share of true nulls rejected", ylim=(0, 0.6))
+    axes.legend()
+    return figure
+
+
+SAME_ROWS_AGAIN = FailureMode(
+    name="same_rows_again",
+    title="The same rows again",
+    symptoms=(
+        "p-values too good",
+        "p-values too small, all of them",
+        "everything is significant",
+        "duplicate rows after a join",
+    ),
+    breaks=Claim(
+        statement="With each of 40 rows standing in the table four times, a 5 % test rejects a third of all true null hypotheses.",
+        quantity="share of samples in which a true null hypothesis is rejected",
+        experiment=rejections,
+        predicted=rejections_by_formula,
+        rival=rejections_of_the_normal_rule,
+        relation="≈",
+        tolerance=0.008,
+        reason="exact for normal errors; δ is the width of the verdict's interval at 20 × 5,000 samples, rounded up",
+        parameters={"dropped": False, **COPIES},
+        sweep=Sweep("m", (1, 2, 3, 4, 6, 8, 10), "times that each row stands in the table", seeds=3),
+    ),
+    remedy=Claim(
+        statement="With the copies dropped it rejects one in twenty.",
+        quantity="share of samples in which a true null hypothesis is rejected",
+        experiment=rejections,
+        predicted=rejections_by_formula,
+        rival=rejections_with_copies,
+        relation="≈",
+        tolerance=0.008,
+        reason="exact for normal errors; δ is the width of the verdict's interval at 20 × 5,000 samples, rounded up",
+        parameters={"dropped": True, **COPIES},
+    ),
+    figure=draw_same_rows,
+)
 
 # %% [markdown]
 # ## Collinearity: the variance inflation factor
 #
-# Two features with mean 0, mean square 1 and correlation $\rho$. In the directions $(1,1)/\sqrt2$ and $(1,-1)/\sqrt2$ the matrix
-# $X^\top X$ is diagonal, with $n(1+\rho)$ and $n(1-\rho)$; each coefficient is made of both halves:
+# Two features with mean 0, mean square 1 and correlation $\rho$. In the directions $(1,1)/\sqrt2$ and $(1,-1)/\sqrt2$ the
+# matrix $X^\top X$ is diagonal, with $n(1+\rho)$ and $n(1-\rho)$; each coefficient is made of both halves:
 #
 # $$\operatorname{Var}\hat\beta_1=\frac{\sigma^2}2\Big(\frac1{n(1+\rho)}+\frac1{n(1-\rho)}\Big)=\frac{\sigma^2}n\cdot\frac1{1-\rho^2}.$$
 #
-# The factor $1/(1-\rho^2)$ over uncorrelated features is exact for a given design. Predictions along the cloud
-# hardly suffer; it is the separate coefficients that do.
+# The factor $1/(1-\rho^2)$ over uncorrelated features is exact for a given design. Predictions along the cloud hardly
+# suffer; it is the separate coefficients that do.
 #
 # **Remedy.** No formula brings information that is not there: dropping one feature or shrinking trades the variance for a
 # bias. What helps is data along the thin direction. Move $m$ of the $n$ rows to $(a,-a)$ and $(-a,a)$ in equal parts: with
@@ -72,8 +173,22 @@ def slope_variance(
 
 def inflation_by_formula(*, rho: float, n: int, moved: int, reach: float) -> float:
     """Half the sum of both directions' inverse information, in units of σ²/n; 1/(1 − ρ²) for moved = 0."""
+    if not abs(rho) < 1 or moved % 2 or moved > n - 3:
+        raise ValueError(
+            f"rho must be inside (−1, 1) and moved an even number below n − 2, got {rho}, {moved}."
+        )
     wide, thin = (n - moved) * (1 + rho), (n - moved) * (1 - rho) + 2 * moved * reach**2
     return n / 2 * (1 / wide + 1 / thin)
+
+
+def inflation_without_the_square(*, rho: float, **_: Any) -> float:
+    """The nearest wrong theory: 1/(1 − ρ)."""
+    return 1 / (1 - rho)
+
+
+def inflation_as_found(*, moved: int, **design: Any) -> float:
+    """The rival of the remedy: no row moved."""
+    return inflation_by_formula(moved=0, **design)
 
 
 def draw_collinearity() -> Any:
@@ -96,16 +211,53 @@ def draw_collinearity() -> Any:
     return figure
 
 
+COLLINEARITY = FailureMode(
+    name="collinearity",
+    title="Collinearity: the variance inflation factor",
+    symptoms=(
+        "coefficients jump from sample to sample",
+        "huge standard errors although the fit is good",
+        "two features get large weights of opposite sign",
+    ),
+    breaks=Claim(
+        statement="With a correlation of 0.95 between two features, the variance of each coefficient is "
+        "1/(1 − ρ²) times what it would be without correlation.",
+        quantity="variance of a coefficient, in units of σ²/n",
+        experiment=slope_variance,
+        predicted=inflation_by_formula,
+        rival=inflation_without_the_square,
+        relation="≈",
+        tolerance=0.05,
+        relative=True,
+        reason="the formula is exact; δ is twice the Monte Carlo error √(2/4000) of a variance in one replicate",
+        parameters={"moved": 0, **COLLINEAR},
+        sweep=Sweep("rho", (0.0, 0.5, 0.8, 0.9, 0.95, 0.98), "correlation of the features", seeds=3),
+    ),
+    remedy=Claim(
+        statement="Moving ten of a hundred rows along the thin direction takes nearly all of the inflation away.",
+        quantity="variance of a coefficient, in units of σ²/n",
+        experiment=slope_variance,
+        predicted=inflation_by_formula,
+        rival=inflation_as_found,
+        relation="≈",
+        tolerance=0.05,
+        relative=True,
+        reason="the formula is exact; δ is twice the Monte Carlo error √(2/4000) of a variance in one replicate",
+        parameters={"moved": 10, **COLLINEAR},
+    ),
+    figure=draw_collinearity,
+)
+
 # %% [markdown]
-# ## A feature left out
+# ## A feature left out lends its effect to those that stay
 #
-# Truth: $y=\beta_1x_1+\beta_2x_2+\varepsilon$. Leave out $x_2$, and the coefficient of $x_1$ answers for both: inserting the truth into
-# $\hat\beta_1=\widehat{\operatorname{cov}}(x_1,y)/\widehat{\operatorname{var}}(x_1)$,
+# Truth: $y=\beta_1x_1+\beta_2x_2+\varepsilon$. Leave out $x_2$, and the coefficient of $x_1$ answers for both: inserting the
+# truth into $\hat\beta_1=\widehat{\operatorname{cov}}(x_1,y)/\widehat{\operatorname{var}}(x_1)$,
 #
 # $$E\,\hat\beta_1=\beta_1+\beta_2\,\delta,\qquad\delta=\frac{\operatorname{cov}(x_1,x_2)}{\operatorname{var}(x_1)},$$
 #
-# the slope of $x_2$ on $x_1$. If $x_2$ is linear in $x_1$ up to noise, this is exact for every $n$. More data only make the wrong
-# answer more certain. Here $\beta_1=1$, $\beta_2=-2$, $\delta=0.8$: a helpful feature looks harmful, $1-1.6=-0.6$.
+# the slope of $x_2$ on $x_1$. If $x_2$ is linear in $x_1$ up to noise, this is exact for every $n$. More data only make the
+# wrong answer more certain. Here $\beta_1=1$, $\beta_2=-2$, $\delta=0.8$: a helpful feature looks harmful, $1-1.6=-0.6$.
 #
 # **Remedy.** Measure $x_2$ and put it in: the bias is zero. (Where it cannot be measured, no regression on $x_1$ helps.)
 
@@ -134,6 +286,8 @@ def mean_slope(
 
 def slope_by_formula(*, beta: tuple[float, float], delta: float, n: int, included: bool) -> float:
     """β₁ + β₂δ with the second feature left out, β₁ with it."""
+    if n < 3:
+        raise ValueError(f"n must be at least 3, got {n}.")
     return beta[0] if included else beta[0] + beta[1] * delta
 
 
@@ -169,11 +323,46 @@ def draw_omitted() -> Any:
     return figure
 
 
+OMITTED_VARIABLE = FailureMode(
+    name="omitted_variable",
+    title="A feature left out lends its effect to those that stay",
+    symptoms=(
+        "coefficient changes sign when a feature is added",
+        "effect has the wrong sign",
+        "more data make the estimate surer and no better",
+    ),
+    breaks=Claim(
+        statement="Leaving out a correlated feature turns the coefficient 1 of the other into β₁ + β₂δ = −0.6.",
+        quantity="mean of the estimated coefficient",
+        experiment=mean_slope,
+        predicted=slope_by_formula,
+        rival=1.0,  # as if the other feature did not matter
+        relation="≈",
+        tolerance=0.05,
+        reason="the formula is exact in the mean; δ is three Monte Carlo errors √5/√(200·100) of one replicate",
+        parameters={"included": False, **OMITTED},
+        sweep=Sweep("delta", (-1.0, -0.5, 0.0, 0.4, 0.8, 1.2), "slope δ of the feature left out", seeds=4),
+    ),
+    remedy=Claim(
+        statement="With the feature put in, the coefficient is unbiased.",
+        quantity="mean of the estimated coefficient",
+        experiment=mean_slope,
+        predicted=slope_by_formula,
+        rival=-0.6,  # what it is without the feature
+        relation="≈",
+        tolerance=0.05,
+        reason="the formula is exact in the mean; the same δ as for what it mends",
+        parameters={"included": True, **OMITTED},
+    ),
+    figure=draw_omitted,
+)
+
 # %% [markdown]
 # ## Errors of unequal spread: intervals that do not cover
 #
-# Let $\operatorname{sd}\varepsilon_i=|x_i|$: the error grows with the distance from the middle, where the leverage grows too. The slope is
-# $\hat\beta=\beta+\sum_ia_i\varepsilon_i$ with $a_i=(x_i-\bar x)/\sum_j(x_j-\bar x)^2$. Its true variance and what the classical formula expects are
+# Let $\operatorname{sd}\varepsilon_i=|x_i|$: the error grows with the distance from the middle, where the leverage grows
+# too. The slope is $\hat\beta=\beta+\sum_ia_i\varepsilon_i$ with $a_i=(x_i-\bar x)/\sum_j(x_j-\bar x)^2$. Its true variance
+# and what the classical formula expects are
 #
 # $$V=\sum_ia_i^2\,x_i^2,\qquad V_0=E[s^2]\sum_ia_i^2,\qquad E[s^2]=\frac1{n-2}\sum_i(1-h_i)\,x_i^2 .$$
 #
@@ -190,7 +379,7 @@ def draw_omitted() -> Any:
 # **Remedy.** HC3 estimates $V$ itself and covers 95 %, again up to $O(1/n)$: here $n=200$.
 
 # %%
-UNEQUAL_SPREAD = {"n": 200, "level": 0.95}
+FAN = {"n": 200, "level": 0.95}
 
 
 def interval_coverage(
@@ -205,6 +394,8 @@ def interval_coverage(
 
 def coverage_by_formula(*, n: int, level: float, cov_type: str) -> float:
     """2Φ(z) − 1 − τ/4 φ(z)(z + z³) for the classical interval; the level itself for a consistent covariance."""
+    if n < 30:
+        raise ValueError(f"n must be at least 30, for errors of O(1/n) to be small, got {n}.")
     if cov_type != "nonrobust":
         return level
     x = np.linspace(-1, 1, n)
@@ -215,6 +406,11 @@ def coverage_by_formula(*, n: int, level: float, cov_type: str) -> float:
     tau = 2 * np.sum(x**4) / np.sum(x**2) ** 2
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
     return float(2 * ndtr(z) - 1 - tau / 4 * density * (z + z**3))
+
+
+def coverage_of_classical_intervals(*, cov_type: str, **settings: Any) -> float:
+    """The rival of the remedy."""
+    return coverage_by_formula(cov_type="nonrobust", **settings)
 
 
 def draw_unequal_spread() -> Any:
@@ -244,72 +440,38 @@ def draw_unequal_spread() -> Any:
     return figure
 
 
-# %% [markdown]
-# ## Extrapolation: a line past the data
-#
-# Take growth, $y=e^{x+\varepsilon}$ with $\operatorname{sd}\varepsilon=\sigma$, whose mean is $f(x)=e^{x+\sigma^2/2}$, seen on $[-1,1]$. The least squares line of $e^x$ there
-# has, by $\int_{-1}^1e^x=2\sinh1$ and $\int_{-1}^1xe^x=2/e$, the intercept $\sinh1$ and the slope $\frac32\cdot\frac2e=3/e$. Inside it is off by at most
-# 0.44; at $x_0=3$ by
-#
-# $$e^{\sigma^2/2}\big(\sinh1+3x_0/e-e^{x_0}\big).$$
-#
-# The fit on $n$ grid points and its noise change the mean of this only by $O(1/n^2)$, the grid's error. Nothing in the data warns: the
-# formula of the interval at $x_0$ believes the line.
-#
-# **Remedy.** A model whose shape is right outside: growth is linear in $\log y$. Back on the scale of $y$ the prediction is
-# $\exp(\hat\alpha+\hat\beta x_0+s^2/2)$, whose mean is $f(x_0)$ times $e^{v/2}\approx1+v/2$ with $v=\sigma^2\big(\tfrac1n+\tfrac{x_0^2}{\sum_ix_i^2}\big)$ (and the spread of $s^2$ adds
-# $O(\sigma^4/n)$). If no such shape is known, do not predict there: the leverage of $x_0$, larger than any in the data, tells.
-
-# %%
-GROWTH = {"n": 200, "sigma": 0.1, "x0": 3.0}
-
-
-def extrapolation_error(
-    rng: np.random.Generator, *, n: int, sigma: float, x0: float, logarithm: bool, samples: int = 500
-) -> float:
-    """Mean over samples of prediction less truth at x₀, in units of y."""
-    x = (2 * np.arange(n) + 1) / n - 1  # midpoints of n cells of [-1, 1]
-    log_y = x[:, None] + sigma * rng.standard_normal((n, samples))
-    model = LinearRegression().fit(x[:, None], log_y if logarithm else np.exp(log_y))
-    predicted = model.predict(np.array([[x0]]))[0]
-    if logarithm:
-        predicted = np.exp(predicted + model.residual_variance_ / 2)
-    return float(np.mean(predicted) - exp(x0 + sigma**2 / 2))
-
-
-def extrapolation_error_by_formula(*, n: int, sigma: float, x0: float, logarithm: bool) -> float:
-    """The line's error at x₀, or f(x₀)(e^{v/2} − 1) for the line in log y."""
-    if not logarithm:
-        return exp(sigma**2 / 2) * (sinh(1) + 3 * x0 / exp(1) - exp(x0))
-    variance = sigma**2 * (1 / n + x0**2 / (n / 3))
-    return exp(x0 + sigma**2 / 2) * (exp(variance / 2) - 1)
-
-
-def draw_extrapolation() -> Any:
-    """The line and the line in log y, inside and outside of the data, with intervals."""
-    from shared.figures import COLORS, subplots
-
-    rng = np.random.default_rng(0)
-    n, sigma = GROWTH["n"], GROWTH["sigma"]
-    x = (2 * np.arange(n) + 1) / n - 1
-    log_y = x + sigma * rng.standard_normal(n)
-    grid = np.linspace(-1, 3.2, 200)
-    figure, axes = subplots(width=7.0, height=4.0)
-    axes.scatter(x, np.exp(log_y), s=9, color=COLORS["muted"], linewidths=0, label="data")
-    axes.plot(grid, np.exp(grid + sigma**2 / 2), color=COLORS["theory"], linestyle="--", label="truth")
-    for target, back, color, label in (
-        (np.exp(log_y), lambda v: v, COLORS["broken"], "line in y"),
-        (log_y, np.exp, COLORS["mended"], "line in log y"),
-    ):
-        model = LinearRegression().fit(x[:, None], target)
-        low, high = back(model.prediction_interval(grid[:, None])).T
-        axes.plot(grid, back(model.predict(grid[:, None])), color=color, label=label)
-        axes.fill_between(grid, low, high, color=color, alpha=0.2, linewidth=0)
-    axes.axvspan(-1, 1, color=COLORS["muted"], alpha=0.12, linewidth=0)
-    axes.set(title="Close inside, worlds apart outside (bands: 95 %)", xlabel="x", ylabel="y")
-    axes.legend()
-    return figure
-
+UNEQUAL_SPREAD = FailureMode(
+    name="unequal_spread",
+    title="Errors of unequal spread: intervals that do not cover",
+    symptoms=(
+        "confidence intervals miss too often",
+        "residuals fan out",
+        "spread of the residuals grows with x",
+    ),
+    breaks=Claim(
+        statement="If the errors grow as |x|, the classical 95 % interval of the slope covers only about 85 %, by the sandwich.",
+        quantity="coverage of the 95 % interval",
+        experiment=interval_coverage,
+        predicted=coverage_by_formula,
+        rival=0.95,  # what the interval promises
+        relation="≈",
+        tolerance=0.015,
+        reason="errors of O(1/n) that two orders leave out, and one and a half Monte Carlo errors of a replicate",
+        parameters={"cov_type": "nonrobust", **FAN},
+    ),
+    remedy=Claim(
+        statement="The HC3 interval covers 95 %.",
+        quantity="coverage of the 95 % interval",
+        experiment=interval_coverage,
+        predicted=coverage_by_formula,
+        rival=coverage_of_classical_intervals,
+        relation="≈",
+        tolerance=0.015,
+        reason="HC3's own bias and spread are O(1/n), a few times 1/200",
+        parameters={"cov_type": "HC3", **FAN},
+    ),
+    figure=draw_unequal_spread,
+)
 
 # %% [markdown]
 # ## Leverage: a gross error that hides itself
@@ -323,15 +485,15 @@ def draw_extrapolation() -> Any:
 #
 # We place $n-1$ points at $\pm1$ and one at $z$. With the intercept left out, $h=z^2/(z^2+n-1)$, so $z=\sqrt{(n-1)h/(1-h)}$.
 #
-# **Remedy.** Judge each residual against a fit without its own row: the studentized deleted residual
-# $e/(s_{(i)}\sqrt{1-h})$ is Student's t with $\nu=n-2$ degrees of freedom, shifted by $\Delta\sqrt{1-h}/\sigma$. Its mean is known,
+# **Remedy.** Judge each residual against a fit without its own row: the studentized deleted residual $e/(s_{(i)}\sqrt{1-h})$
+# is Student's t with $\nu=n-2$ degrees of freedom, shifted by $\Delta\sqrt{1-h}/\sigma$. Its mean is known,
 #
 # $$\frac\Delta\sigma\sqrt{1-h}\;\sqrt{\frac\nu2}\,\frac{\Gamma(\frac{\nu-1}2)}{\Gamma(\frac\nu2)},$$
 #
 # and stands more than three deviations out.
 
 # %%
-LEVERAGE = {"h": 0.9, "delta": 10.0, "n": 30}
+FAR = {"h": 0.9, "delta": 10.0, "n": 30}
 
 
 def far_point(*, h: float, n: int) -> np.ndarray:
@@ -354,6 +516,8 @@ def residual_of_the_bad_row(
 
 def residual_by_formula(*, h: float, delta: float, n: int, studentized: bool) -> float:
     """(1 − h)Δ, or the mean of the noncentral t."""
+    if not 0 < h < 1 or n < 4:
+        raise ValueError(f"h must be inside (0, 1) and n at least 4, got {h}, {n}.")
     if not studentized:
         return (1 - h) * delta
     nu = n - 2
@@ -361,15 +525,25 @@ def residual_by_formula(*, h: float, delta: float, n: int, studentized: bool) ->
     return float(delta * np.sqrt(1 - h) * bias)
 
 
+def residual_by_standard_deviation(*, h: float, delta: float, **_: Any) -> float:
+    """The nearest wrong theory: the residual shrinks as its standard deviation does, by √(1 − h)."""
+    return float(np.sqrt(1 - h) * delta)
+
+
+def residual_left_by_the_broken_fit(*, studentized: bool, **settings: Any) -> float:
+    """The rival of the remedy."""
+    return residual_by_formula(studentized=False, **settings)
+
+
 def draw_leverage() -> Any:
     """The bent line, and all residuals of one sample in both forms."""
     from shared.figures import COLORS, subplots
 
     rng = np.random.default_rng(2)
-    n, h = LEVERAGE["n"], LEVERAGE["h"]
+    n, h = FAR["n"], FAR["h"]
     X = far_point(h=h, n=n)
     y = rng.standard_normal(n)
-    y[-1] += LEVERAGE["delta"]
+    y[-1] += FAR["delta"]
     model = LinearRegression(fit_intercept=False).fit(X, y)
     figure, (left, right) = subplots(1, 2, width=9.5, height=3.8)
     grid = np.array([[-3.0], [X[-1, 0] + 1]])
@@ -380,7 +554,7 @@ def draw_leverage() -> Any:
     left.set(title="One far point bends the line", xlabel="x", ylabel="y")
     left.legend()
     Y = rng.standard_normal((n, 4000))
-    Y[-1] += LEVERAGE["delta"]
+    Y[-1] += FAR["delta"]
     model = LinearRegression(fit_intercept=False).fit(X, Y)
     for values, color, label, studentized in (
         (model.residuals_[-1], COLORS["broken"], "residual", False),
@@ -388,7 +562,7 @@ def draw_leverage() -> Any:
     ):
         right.hist(values, bins=60, color=color, alpha=0.6, label=label)
         right.axvline(
-            residual_by_formula(studentized=studentized, **LEVERAGE), color=COLORS["theory"], linestyle="--"
+            residual_by_formula(studentized=studentized, **FAR), color=COLORS["theory"], linestyle="--"
         )
     right.set(
         title="The bad row in 4,000 samples (dashed: predicted)", xlabel="in standard deviations", yticks=[]
@@ -397,141 +571,42 @@ def draw_leverage() -> Any:
     return figure
 
 
-# %% [markdown]
-# ## The claims
+LEVERAGE = FailureMode(
+    name="leverage",
+    title="Leverage: a gross error that hides itself",
+    symptoms=(
+        "bad row with a small residual",
+        "one point decides the slope",
+        "outlier is not seen in the residual plot",
+    ),
+    breaks=Claim(
+        statement="An error of ten standard deviations at a point of leverage 0.9 leaves a residual of one.",
+        quantity="mean residual of the bad row, in standard deviations of the noise",
+        experiment=residual_of_the_bad_row,
+        predicted=residual_by_formula,
+        rival=residual_by_standard_deviation,
+        relation="≈",
+        tolerance=0.03,
+        reason="the formula is exact; δ is four Monte Carlo errors √(1−h)/√2000 of one replicate",
+        parameters={"studentized": False, **FAR},
+        sweep=Sweep("h", (0.1, 0.3, 0.5, 0.7, 0.9, 0.97), "leverage of the bad row", seeds=4),
+    ),
+    remedy=Claim(
+        statement="Judged by a fit without its own row, the same error stands more than three deviations out.",
+        quantity="mean studentized deleted residual of the bad row",
+        experiment=residual_of_the_bad_row,
+        predicted=residual_by_formula,
+        rival=residual_left_by_the_broken_fit,
+        relation="≈",
+        tolerance=0.1,
+        reason="the formula is exact; δ is four Monte Carlo errors 1.1/√2000 of one replicate",
+        parameters={"studentized": True, **FAR},
+    ),
+    figure=draw_leverage,
+)
 
 # %%
-FAILURE_MODES = (
-    FailureMode(
-        name="collinearity",
-        title="Collinearity: the variance inflation factor",
-        breaks=Claim(
-            statement="With a correlation of 0.95 between two features, the variance of each coefficient is "
-            "1/(1 − ρ²) times what it would be without correlation.",
-            quantity="variance of a coefficient, in units of σ²/n",
-            experiment=slope_variance,
-            predicted=inflation_by_formula,
-            relation="≈",
-            tolerance=0.05,
-            relative=True,
-            reason="the formula is exact; δ is twice the Monte Carlo error √(2/4000) of a variance in one replicate",
-            parameters={"moved": 0, **COLLINEAR},
-        ),
-        remedy=Claim(
-            statement="Moving ten of a hundred rows along the thin direction takes nearly all of the inflation away.",
-            quantity="variance of a coefficient, in units of σ²/n",
-            experiment=slope_variance,
-            predicted=inflation_by_formula,
-            relation="≈",
-            tolerance=0.05,
-            relative=True,
-            reason="the formula is exact; δ is twice the Monte Carlo error √(2/4000) of a variance in one replicate",
-            parameters={"moved": 10, **COLLINEAR},
-        ),
-        figure=draw_collinearity,
-    ),
-    FailureMode(
-        name="omitted_variable",
-        title="A feature left out lends its effect to those that stay",
-        breaks=Claim(
-            statement="Leaving out a correlated feature turns the coefficient 1 of the other into β₁ + β₂δ = −0.6.",
-            quantity="mean of the estimated coefficient",
-            experiment=mean_slope,
-            predicted=slope_by_formula,
-            relation="≈",
-            tolerance=0.05,
-            reason="the formula is exact in the mean; δ is three Monte Carlo errors √5/√(200·100) of one replicate",
-            parameters={"included": False, **OMITTED},
-        ),
-        remedy=Claim(
-            statement="With the feature put in, the coefficient is unbiased.",
-            quantity="mean of the estimated coefficient",
-            experiment=mean_slope,
-            predicted=slope_by_formula,
-            relation="≈",
-            tolerance=0.05,
-            reason="the formula is exact in the mean; the same δ as for what it mends",
-            parameters={"included": True, **OMITTED},
-        ),
-        figure=draw_omitted,
-    ),
-    FailureMode(
-        name="unequal_spread",
-        title="Errors of unequal spread: intervals that do not cover",
-        breaks=Claim(
-            statement="If the errors grow as |x|, the classical 95 % interval of the slope covers only about 85 %, by the sandwich.",
-            quantity="coverage of the 95 % interval",
-            experiment=interval_coverage,
-            predicted=coverage_by_formula,
-            relation="≈",
-            tolerance=0.015,
-            reason="errors of O(1/n) that two orders leave out, and one and a half Monte Carlo errors of a replicate",
-            parameters={"cov_type": "nonrobust", **UNEQUAL_SPREAD},
-        ),
-        remedy=Claim(
-            statement="The HC3 interval covers 95 %.",
-            quantity="coverage of the 95 % interval",
-            experiment=interval_coverage,
-            predicted=coverage_by_formula,
-            relation="≈",
-            tolerance=0.015,
-            reason="HC3's own bias and spread are O(1/n), a few times 1/200",
-            parameters={"cov_type": "HC3", **UNEQUAL_SPREAD},
-        ),
-        figure=draw_unequal_spread,
-    ),
-    FailureMode(
-        name="extrapolation",
-        title="Extrapolation: a line past the data",
-        breaks=Claim(
-            statement="A line fitted to exponential growth on [−1, 1] with noise in log y misses the mean at 3 by "
-            "e^(σ²/2) (sinh 1 + 9/e − e³).",
-            quantity="mean of prediction less truth at x₀ = 3",
-            experiment=extrapolation_error,
-            predicted=extrapolation_error_by_formula,
-            relation="≈",
-            tolerance=0.01,
-            reason="the grid's error is O(1/n²); δ is three Monte Carlo errors 0.07/√500 of one replicate",
-            parameters={"logarithm": False, **GROWTH},
-        ),
-        remedy=Claim(
-            statement="A line in log y predicts the value at 3 up to the factor e^{v/2}.",
-            quantity="mean of prediction less truth at x₀ = 3",
-            experiment=extrapolation_error,
-            predicted=extrapolation_error_by_formula,
-            relation="≈",
-            tolerance=0.1,
-            reason="the spread of s² adds O(σ⁴/n); δ is three Monte Carlo errors 20·√v/√500 of one replicate",
-            parameters={"logarithm": True, **GROWTH},
-        ),
-        figure=draw_extrapolation,
-    ),
-    FailureMode(
-        name="leverage",
-        title="Leverage: a gross error that hides itself",
-        breaks=Claim(
-            statement="An error of ten standard deviations at a point of leverage 0.9 leaves a residual of one.",
-            quantity="mean residual of the bad row, in standard deviations of the noise",
-            experiment=residual_of_the_bad_row,
-            predicted=residual_by_formula,
-            relation="≈",
-            tolerance=0.03,
-            reason="the formula is exact; δ is four Monte Carlo errors √(1−h)/√2000 of one replicate",
-            parameters={"studentized": False, **LEVERAGE},
-        ),
-        remedy=Claim(
-            statement="Judged by a fit without its own row, the same error stands more than three deviations out.",
-            quantity="mean studentized deleted residual of the bad row",
-            experiment=residual_of_the_bad_row,
-            predicted=residual_by_formula,
-            relation="≈",
-            tolerance=0.1,
-            reason="the formula is exact; δ is four Monte Carlo errors 1.1/√2000 of one replicate",
-            parameters={"studentized": True, **LEVERAGE},
-        ),
-        figure=draw_leverage,
-    ),
-)
+FAILURE_MODES = (SAME_ROWS_AGAIN, COLLINEARITY, OMITTED_VARIABLE, UNEQUAL_SPREAD, LEVERAGE)
 
 # %%
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from typing import Any, no_type_check
 import numpy as np
 from jaxtyping import Float
 
+from level5_research.parts.tabular_reinforcement_learning.worlds import Discrete
 from level5_research.tabular_reinforcement_learning import (
     TabularEnvironment,
     double_q_learning,
@@ -35,14 +36,12 @@ from level5_research.tabular_reinforcement_learning import (
     q_learning,
     sarsa,
 )
-from level5_research.tabular_reinforcement_learning_worlds import Discrete
 from shared import linalg
-from shared.arrays import random_generator
-from shared.failure_mode import Claim, FailureMode
+from shared.failure_mode import Claim, FailureMode, Sweep
 from shared.special import ndtr
 
 # %% [markdown]
-# ## 1. Maximisation bias
+# ## Q-learning believes in the luckiest of its estimates
 #
 # **What breaks.** From state A every action leads to B. In B there are $m$ actions, each pays a normal
 # reward of mean 0 and standard deviation $\sigma$ and ends the episode. Everything is worth exactly 0.
@@ -65,11 +64,14 @@ from shared.special import ndtr
 #
 # **The remedy.** Two tables learn from different episodes. One chooses the action, the other, which has not
 # seen those rewards, judges it. The judge's estimate of any action has mean 0, whichever action was chosen:
-# the bias is exactly 0 here. (Where the actions differ, the winner by chance may be a worse action, and the
+# the bias is 0 here. (Where the actions differ, the winner by chance may be a worse action, and the
 # bias becomes negative.)
 
 
 # %%
+NOISE = {"n_actions": 10, "alpha": 0.5, "n_copies": 40, "n_visits": 10}
+
+
 @no_type_check
 class NoisyChoices:
     """Many copies of the world above, side by side, so that one run averages over all of them.
@@ -116,9 +118,18 @@ def expected_maximum_of_normals(m: int) -> float:
     return float(m * np.sum(x * density * ndtr(x) ** (m - 1)) * (x[1] - x[0]))
 
 
-def predicted_bias(*, n_actions: int, alpha: float, **_: Any) -> float:
-    """σ √(α/(2−α)) M_m with σ = 1."""
+def predicted_bias(*, n_actions: int, alpha: float, n_visits: int, **_: Any) -> float:
+    """σ √(α/(2−α)) M_m with σ = 1, once the start is forgotten."""
+    if not 0 < alpha < 2 or abs(1 - alpha) ** n_visits > 0.02:
+        raise ValueError(
+            f"{n_visits} visits with steps of {alpha:g} have not forgotten the start; more are needed."
+        )
     return math.sqrt(alpha / (2 - alpha)) * expected_maximum_of_normals(n_actions)
+
+
+def bias_of_plain_averages(*, n_actions: int, n_visits: int, **_: Any) -> float:
+    """The nearest wrong theory: an estimate is the mean of all its rewards, and the bias falls as their number grows."""
+    return expected_maximum_of_normals(n_actions) / math.sqrt(n_visits)
 
 
 def no_bias(**_: Any) -> float:
@@ -127,37 +138,59 @@ def no_bias(**_: Any) -> float:
 
 
 def draw_maximization_bias() -> Any:
-    """Learnt value of nothing against the number of actions, both learners."""
-    from shared.figures import COLORS, subplots
+    """Learnt value of a state that is worth nothing, over the step size, for Q-learning and for double Q-learning; theory
+    speaks once the start is forgotten."""
+    from shared.figures import COLORS, plot_sweep, subplots
 
     figure, axes = subplots(width=7.0, height=4.0)
-    counts = np.array([2, 3, 5, 10, 20])
-    for double, color, label in (
-        (False, COLORS["broken"], "Q-learning"),
-        (True, COLORS["mended"], "double Q-learning"),
-    ):
-        values = [
-            value_of_noise(
-                random_generator(m), double=double, n_actions=m, alpha=0.5, n_copies=500 // m, n_visits=12
-            )
-            for m in counts.tolist()
-        ]
-        axes.plot(counts, values, "o", color=color, label=label)
-    fine = range(2, 21)
-    axes.plot(
-        fine,
-        [predicted_bias(n_actions=m, alpha=0.5) for m in fine],
-        color=COLORS["theory"],
-        label=r"$\sigma\sqrt{\alpha/(2-\alpha)}\,M_m$",
-    )
-    axes.axhline(0.0, color=COLORS["theory"], linestyle="--", label="the truth")
-    axes.set(title="The value of nothing", xlabel="number of actions m", ylabel="learnt value of state A")
+    plot_sweep(axes, MAXIMIZATION_BIAS.breaks, label="Q-learning, 95 %")
+    plot_sweep(axes, MAXIMIZATION_BIAS.remedy, color=COLORS["mended"], label="double Q-learning, 95 %")
+    axes.set(title="The value of nothing", ylabel="learnt value of state A")
     axes.legend()
     return figure
 
 
+MAXIMIZATION_BIAS = FailureMode(
+    name="maximization_bias",
+    title="Q-learning believes in the luckiest of its estimates",
+    symptoms=(
+        "Q values are above every possible return",
+        "the agent prefers a noisy action that pays nothing",
+        "value estimates grow although rewards average zero",
+    ),
+    breaks=Claim(
+        statement="With ten worthless noisy actions and step size 1/2, Q-learning values their state "
+        "as the order statistic says, not at zero.",
+        quantity="learnt value of a state whose true value is 0, in standard deviations of the reward",
+        experiment=value_of_noise,
+        predicted=predicted_bias,
+        rival=bias_of_plain_averages,
+        relation="≈",
+        tolerance=0.1,
+        relative=True,
+        reason="the formula is for endless experience; after about 10 visits of each action "
+        "the start still weighs exp(−10 α) = 0.7 %, the lag of the targets as much; the rest is what "
+        "20 runs resolve",
+        parameters=NOISE | {"double": False},
+        sweep=Sweep("alpha", (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0), "step size α", seeds=3),
+    ),
+    remedy=Claim(
+        statement="Double Q-learning on the same world has no bias.",
+        quantity="learnt value of a state whose true value is 0, in standard deviations of the reward",
+        experiment=value_of_noise,
+        predicted=no_bias,
+        rival=predicted_bias(**NOISE),
+        relation="≈",
+        tolerance=0.09,
+        reason="exact for every number of visits; δ is what the runs resolve, a tenth of the bias above",
+        parameters=NOISE | {"double": True},
+        sweep=Sweep("alpha", (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0), "step size α", seeds=3),
+    ),
+    figure=draw_maximization_bias,
+)
+
 # %% [markdown]
-# ## 2. The path along the cliff
+# ## The optimal path is the wrong one for an agent that stumbles
 #
 # **What breaks.** In Sutton and Barto's cliff walk (their example 6.6, and Gymnasium's CliffWalking) the
 # shortest path runs along the edge: 13 steps of reward −1, and a step over the edge costs −100 and starts
@@ -181,6 +214,9 @@ def draw_maximization_bias() -> Any:
 
 
 # %%
+CLIFF = {"epsilon": 0.1, "gamma": 0.99}
+
+
 def cliff_walking_table() -> tuple[list, np.ndarray]:
     """The 4×12 cliff walk: `P[s][a]` as of Gymnasium's CliffWalking-v1, and the first-state distribution.
 
@@ -222,6 +258,12 @@ def return_of_optimal_policy_made_soft(*, epsilon: float, gamma: float, **_: Any
     return exact_return(P, policy, gamma, start)
 
 
+def return_of_optimal_policy(*, gamma: float, **_: Any) -> float:
+    """The nearest wrong theory: the agent earns what its policy is worth, as if it did not explore."""
+    P, start = cliff_walking_table()
+    return float(start @ policy_iteration(P, gamma).values)
+
+
 def return_of_best_soft_policy(*, epsilon: float, gamma: float, **_: Any) -> float:
     """Exact return of the best policy among those that take a share ε of random actions."""
     P, start = cliff_walking_table()
@@ -229,7 +271,8 @@ def return_of_best_soft_policy(*, epsilon: float, gamma: float, **_: Any) -> flo
 
 
 def draw_cliff() -> Any:
-    """What both agents earn while they learn, and the two exact returns."""
+    """What ten agents earn while they learn on the cliff: Q-learning falls to the return of the optimal policy made ε-soft, SARSA
+    comes near the best ε-soft one."""
     from shared.figures import COLORS, subplots
 
     P, start = cliff_walking_table()
@@ -266,13 +309,51 @@ def draw_cliff() -> Any:
     return figure
 
 
+PATH_ALONG_THE_CLIFF = FailureMode(
+    name="path_along_the_cliff",
+    title="The optimal path is the wrong one for an agent that stumbles",
+    symptoms=(
+        "the agent falls again and again while it learns, and is fine once exploration is off",
+        "returns in training are far below returns in evaluation",
+        "Q-learning earns less than SARSA although its policy is better",
+    ),
+    breaks=Claim(
+        statement="While it explores with ε = 0.1, Q-learning on the cliff walk earns the return of the "
+        "optimal policy made ε-soft.",
+        quantity="mean discounted return per episode while learning",
+        experiment=return_while_learning,
+        predicted=return_of_optimal_policy_made_soft,
+        rival=return_of_optimal_policy,
+        relation="≈",
+        tolerance=0.1,
+        relative=True,
+        reason="the solve is exact for the settled table; δ is what runs of 1,200 episodes resolve, where "
+        "falls are rare and cost 100",
+        parameters=CLIFF | {"on_policy": False, "n_episodes": 1200},
+    ),
+    remedy=Claim(
+        statement="SARSA, exploring as much, comes within a tenth of the best ε-soft policy's return.",
+        quantity="mean discounted return per episode while learning",
+        experiment=return_while_learning,
+        predicted=return_of_best_soft_policy,
+        rival=return_of_optimal_policy_made_soft,
+        relation="≈",
+        tolerance=0.1,
+        relative=True,
+        reason="the two lanes off the edge differ by 6 %, which noisy targets hardly tell apart; the "
+        "rest is for learning that is not over",
+        parameters=CLIFF | {"on_policy": True, "n_episodes": 2000},
+    ),
+    figure=draw_cliff,
+)
+
 # %% [markdown]
-# ## 3. Off-policy learning with features diverges
+# ## Off-policy learning with features diverges
 #
 # A table has one number for each state. With features, $v(s) = \phi(s)^\top w$, states share numbers, and
 # the guarantee of Q-learning is gone. Baird's (1995) star shows it in its simplest form: seven states,
 # eight weights, $v(s) = 2 w_s + w_8$ for the six outer states and $v(7) = w_7 + 2 w_8$. No rewards: all
-# values are zero and the features can say so exactly. The agent behaves by going to state 7 with
+# values are zero and the features can say so. The agent behaves by going to state 7 with
 # probability 1/7 and to a random outer state otherwise; it wants to evaluate the policy that always goes to
 # state 7.
 #
@@ -308,6 +389,7 @@ def draw_cliff() -> Any:
 
 # %%
 N_STATES, N_WEIGHTS = 7, 8
+STAR = {"alpha": 0.01, "beta": 0.05, "n_steps": 500, "gamma": 0.99}
 
 
 def baird_features() -> Float[np.ndarray, "7 8"]:
@@ -383,129 +465,58 @@ def predicted_decay(*, alpha: float, beta: float, n_steps: int, gamma: float, **
 
 
 def draw_divergence() -> Any:
-    """The unstable component against time, with and without the correction."""
-    from shared.figures import COLORS, subplots
+    """The unstable component over the steps, with and without the gradient correction: a table's guarantee would keep it small."""
+    from shared.figures import COLORS, plot_sweep, subplots
 
     figure, axes = subplots(width=7.0, height=4.0)
-    times = np.array([0, 100, 200, 300, 400, 500])
-    options = {"alpha": 0.01, "beta": 0.05, "gamma": 0.99}
-    for gradient, color, label, formula in (
-        (False, COLORS["broken"], "semi-gradient TD(0)", predicted_growth),
-        (True, COLORS["mended"], "gradient TD (TDC)", predicted_decay),
-    ):
-        measured = [
-            unstable_component(random_generator(seed), gradient=gradient, n_steps=int(t), **options)
-            for seed, t in enumerate(times)
-        ]
-        axes.plot(times, measured, "o", color=color, label=label)
-        axes.plot(
-            times, [formula(n_steps=int(t), **options) for t in times], color=COLORS["theory"], label=None
-        )
-    axes.plot([], [], color=COLORS["theory"], label="spectrum of the expected update")
-    axes.set(
-        title="Baird's star: all values are zero",
-        xlabel="step",
-        ylabel=r"$\ell^\top w_t \,/\, \ell^\top w_0$",
-    )
+    plot_sweep(axes, OFF_POLICY_DIVERGENCE.breaks, label="semi-gradient TD(0), 95 %")
+    plot_sweep(axes, OFF_POLICY_DIVERGENCE.remedy, color=COLORS["mended"], label="gradient TD (TDC), 95 %")
+    axes.set(title="Baird's star: all values are zero", ylabel=r"$\ell^\top w_T \,/\, \ell^\top w_0$")
     axes.legend()
     return figure
 
 
-# %%
-NOISE = {"n_actions": 10, "alpha": 0.5, "n_copies": 40, "n_visits": 10}
-CLIFF = {"epsilon": 0.1, "gamma": 0.99}
-STAR = {"alpha": 0.01, "beta": 0.05, "n_steps": 500, "gamma": 0.99}
-
-FAILURE_MODES = (
-    FailureMode(
-        name="maximization_bias",
-        title="Q-learning believes in the luckiest of its estimates",
-        breaks=Claim(
-            statement="With ten worthless noisy actions and step size 1/2, Q-learning values their state "
-            "as the order statistic says, not at zero.",
-            quantity="learnt value of a state whose true value is 0, in standard deviations of the reward",
-            experiment=value_of_noise,
-            predicted=predicted_bias,
-            relation="≈",
-            tolerance=0.1,
-            relative=True,
-            reason="the formula is for endless experience; after about 10 visits of each action "
-            "the start still weighs exp(−10 α) = 0.7 %, the lag of the targets as much; the rest is what "
-            "20 runs resolve",
-            parameters=NOISE | {"double": False},
-        ),
-        remedy=Claim(
-            statement="Double Q-learning on the same world has no bias.",
-            quantity="learnt value of a state whose true value is 0, in standard deviations of the reward",
-            experiment=value_of_noise,
-            predicted=no_bias,
-            relation="≈",
-            tolerance=0.09,
-            reason="exact for every number of visits; δ is what the runs resolve, a tenth of the bias above",
-            parameters=NOISE | {"double": True},
-        ),
-        figure=draw_maximization_bias,
+OFF_POLICY_DIVERGENCE = FailureMode(
+    name="off_policy_divergence",
+    title="Off-policy learning with features diverges",
+    symptoms=(
+        "weights of a value function explode",
+        "off-policy TD diverges with function approximation",
+        "values grow without bound although all rewards are zero",
     ),
-    FailureMode(
-        name="path_along_the_cliff",
-        title="The optimal path is the wrong one for an agent that stumbles",
-        breaks=Claim(
-            statement="While it explores with ε = 0.1, Q-learning on the cliff walk earns the return of the "
-            "optimal policy made ε-soft.",
-            quantity="mean discounted return per episode while learning",
-            experiment=return_while_learning,
-            predicted=return_of_optimal_policy_made_soft,
-            relation="≈",
-            tolerance=0.1,
-            relative=True,
-            reason="the solve is exact for the settled table; δ is what runs of 1,200 episodes resolve, where "
-            "falls are rare and cost 100",
-            parameters=CLIFF | {"on_policy": False, "n_episodes": 1200},
-        ),
-        remedy=Claim(
-            statement="SARSA, exploring as much, comes within a tenth of the best ε-soft policy's return.",
-            quantity="mean discounted return per episode while learning",
-            experiment=return_while_learning,
-            predicted=return_of_best_soft_policy,
-            relation="≈",
-            tolerance=0.1,
-            relative=True,
-            reason="the two lanes off the edge differ by 6 %, which noisy targets hardly tell apart; the "
-            "rest is for learning that is not over",
-            parameters=CLIFF | {"on_policy": True, "n_episodes": 2000},
-        ),
-        figure=draw_cliff,
+    breaks=Claim(
+        statement="On Baird's star the weights of semi-gradient TD(0) grow at the rate of the positive "
+        "eigenvalue of the expected update.",
+        quantity="unstable component of the weights after 500 steps, relative to its start",
+        experiment=unstable_component,
+        predicted=predicted_growth,
+        rival=1.0,
+        relation="≈",
+        tolerance=0.05,
+        relative=True,
+        reason="the formula takes successive transitions for independent; on a trajectory the rate "
+        "differs at second order in α, by half a per cent of itself; the rest is Monte Carlo error",
+        parameters=STAR | {"gradient": False},
+        sweep=Sweep("n_steps", (0, 100, 200, 300, 400, 500), "step T", seeds=3),
     ),
-    FailureMode(
-        name="off_policy_divergence",
-        title="Off-policy learning with features diverges",
-        breaks=Claim(
-            statement="On Baird's star the weights of semi-gradient TD(0) grow at the rate of the positive "
-            "eigenvalue of the expected update.",
-            quantity="unstable component of the weights after 500 steps, relative to its start",
-            experiment=unstable_component,
-            predicted=predicted_growth,
-            relation="≈",
-            tolerance=0.05,
-            relative=True,
-            reason="the formula takes successive transitions for independent; on a trajectory the rate "
-            "differs at second order in α, by half a per cent of itself; the rest is Monte Carlo error",
-            parameters=STAR | {"gradient": False},
-        ),
-        remedy=Claim(
-            statement="Under gradient TD (TDC) the same component all but vanishes, as the spectrum of its "
-            "expected update says.",
-            quantity="unstable component of the weights after 500 steps, relative to its start",
-            experiment=unstable_component,
-            predicted=predicted_decay,
-            relation="≈",
-            tolerance=0.02,
-            reason="independent transitions are assumed, as above; terms of order α and β",
-            parameters=STAR | {"gradient": True},
-        ),
-        figure=draw_divergence,
+    remedy=Claim(
+        statement="Under gradient TD (TDC) the same component all but vanishes, as the spectrum of its "
+        "expected update says.",
+        quantity="unstable component of the weights after 500 steps, relative to its start",
+        experiment=unstable_component,
+        predicted=predicted_decay,
+        rival=predicted_growth(**STAR),
+        relation="≈",
+        tolerance=0.02,
+        reason="independent transitions are assumed, as above; terms of order α and β",
+        parameters=STAR | {"gradient": True},
+        sweep=Sweep("n_steps", (0, 100, 200, 300, 400, 500), "step T", seeds=3),
     ),
+    figure=draw_divergence,
 )
+
+# %%
+FAILURE_MODES = (MAXIMIZATION_BIAS, PATH_ALONG_THE_CLIFF, OFF_POLICY_DIVERGENCE)
 
 # %%
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import os
 import posixpath
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -23,9 +23,11 @@ from typing import Any
 import jupytext
 import nbformat
 
-from builder.ledger import ledger_page
+from builder.ledger import index_page, topic_page, topics_of
 from builder.rewriting import Rewriter
-from groundup import catalogue
+from builder.symptoms import symptoms_page
+from builder.tower import home
+from groundup import catalogue, modes
 from groundup.catalogue import ROOT, Level, Topic
 
 __all__ = ["BrokenLinks", "is_percent", "write_pages"]
@@ -75,7 +77,10 @@ class _Writer:
         for level in levels:
             self._level(level)
         self._notes()
-        self._text("ledger.md", ledger_page(self.entries))
+        self._text("ledger.md", index_page(self.entries))
+        for topic in topics_of(self.entries):
+            self._text(f"ledger/{topic.name}.md", topic_page(topic, self.entries))
+        self._text("symptoms.md", symptoms_page(modes.known()))
         self._text("references.md", REFERENCES)
         for name in ("CONTRIBUTING.md",):
             if (self.root / name).exists():
@@ -134,11 +139,12 @@ class _Writer:
 
     # --- pages ---------------------------------------------------------------------------------------------
 
-    def _home(self, levels: Iterable[Level]) -> None:
+    def _home(self, levels: Sequence[Level]) -> None:
         trees = _tree(
             "The six levels",
             ((f"{level.number} · {level.title}", f"{level.package}/index") for level in levels),
         )
+        trees += _tree("Something broke", (("What do you see?", "symptoms"),))
         trees += _tree(
             "For review",
             (
@@ -149,7 +155,11 @@ class _Writer:
         )
         if (self.root / "CONTRIBUTING.md").exists():
             trees += _tree("The project", (("Contributing", "contributing"),))
-        self._markdown("README.md", after=trees)
+        text = self.rewriter.rewrite(
+            (self.root / "README.md").read_text(encoding="utf-8"), "README.md", "index.md"
+        )
+        ways_out = {"broke": "symptoms.html", "review": "research_notes/index.html"}
+        self._text("index.md", f"{home(text, levels, ways_out=ways_out)}\n{trees}")
 
     def _level(self, level: Level) -> None:
         children = [(topic.title, topic.name) for topic in level.topics if topic.path.exists()]
@@ -227,7 +237,7 @@ class _Writer:
             mine = [e["id"] for e in self.entries if e["topic"] == topic.name and e["kind"] == "failure_mode"]
             if mine:
                 card.append(
-                    f'**In the ledger** · <a class="reference internal" href="../../ledger.html#{mine[0]}">every claim</a>'
+                    f'**In the ledger** · <a class="reference internal" href="../../ledger/{topic.name}.html">every claim</a>'
                 )
             path = topic.failure_modes_path.relative_to(ROOT).as_posix()
             card.append(

@@ -1,7 +1,7 @@
 """Markdown as the repository has it, rewritten for its place in the site.
 
 Links to files of the repository lead to their pages, pandoc's citations `[@key; @other, section 5]` become the `cite`
-role, ids of ledger entries in code spans become links to the ledger page, and comments are dropped. Code and
+role, ids of ledger entries in code spans become links to their entries, and comments are dropped. Code and
 mathematics are left as they are.
 """
 
@@ -12,10 +12,12 @@ import posixpath
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 __all__ = ["Rewriter", "citation"]
 
 LEDGER_FILES = ("research_notes/ledger.json", "research_notes/ledger.md")
+LEDGER_FOLDER = "research_notes/ledger/"
 LEDGER_PAGE = "ledger"
 
 TOKEN = re.compile(
@@ -81,10 +83,14 @@ class Rewriter:
                 return self._broken(match[0], target, source)
             self.copied.add(path)
             return f"![{text}]({posixpath.relpath(path, here or '.')}{title})"
-        if path in LEDGER_FILES:
-            if fragment and fragment not in self.entries:
+        if path in LEDGER_FILES or path.startswith(LEDGER_FOLDER):
+            if fragment not in ("", "agreement") and fragment not in self.entries:
                 return self._broken(match[0], target, source)
             inside = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+            if path.startswith(LEDGER_FOLDER) and fragment not in self.entries:
+                return self._ledger_link(
+                    inside, f"{LEDGER_PAGE}/{PurePosixPath(path).stem}.html", fragment, document
+                )
             return self._entry_link(inside, self.entries.get(fragment, ""), document)
         text = self.rewrite(text, source, document)
         found = self.document_of(path)
@@ -94,8 +100,12 @@ class Rewriter:
         return f"[{text}]({posixpath.relpath(found, here or '.')}{anchor}{title})"
 
     def _entry_link(self, inside: str, entry: str, document: str) -> str:
-        page = posixpath.relpath(f"{LEDGER_PAGE}.html", posixpath.dirname(document) or ".")
-        anchor = f"#{html.escape(entry)}" if entry else ""
+        page = f"{LEDGER_PAGE}/{entry.partition('/')[0]}.html" if entry else f"{LEDGER_PAGE}.html"
+        return self._ledger_link(inside, page, entry, document)
+
+    def _ledger_link(self, inside: str, page: str, fragment: str, document: str) -> str:
+        page = posixpath.relpath(page, posixpath.dirname(document) or ".")
+        anchor = f"#{html.escape(fragment)}" if fragment else ""
         return f'<a class="reference internal" href="{page}{anchor}">{inside}</a>'
 
     def _broken(self, original: str, target: str, source: str) -> str:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from builder import pages
-from builder.ledger import ledger_page
+from builder.ledger import index_page
 from builder.links import check_site
 from builder.rewriting import Rewriter, citation
 
@@ -101,7 +101,7 @@ def test_a_missing_picture_is_named(rewriter):
     ],
 )
 def test_every_way_to_name_a_ledger_entry_leads_to_its_anchor(rewriter, text):
-    assert f'href="../ledger.html#{ENTRY}"' in rewritten(rewriter, text)
+    assert f'href="../ledger/k_means.html#{ENTRY}"' in rewritten(rewriter, text)
 
 
 def test_the_ledgers_marks_do_not_hide_the_text_after_them(rewriter):
@@ -146,7 +146,7 @@ def test_writing_the_pages_again_touches_none(tmp_path):
 
 
 def test_an_empty_ledger_says_so():
-    assert "has not been written yet" in ledger_page([])
+    assert "has not been written yet" in index_page([])
 
 
 def test_the_check_of_links_finds_what_is_wrong(tmp_path):
@@ -173,14 +173,15 @@ def test_the_built_site_is_in_order_and_loads_nothing_from_elsewhere(site):
 
 def test_every_ledger_entry_has_its_anchor_and_its_command(site):
     ledger = ROOT / "research_notes" / "ledger.json"
-    text = (site / "ledger.html").read_text(encoding="utf-8")
+    index = (site / "ledger.html").read_text(encoding="utf-8")
     if not ledger.exists():
-        assert "has not been written yet" in text
+        assert "has not been written yet" in index
         return
-    entries = json.loads(ledger.read_text(encoding="utf-8"))["entries"]
-    missing = [entry["id"] for entry in entries if f'id="{entry["id"]}"' not in text]
-    assert not missing
-    assert all(f"<code>{entry['rerun']}</code>" in text for entry in entries)
+    for entry in json.loads(ledger.read_text(encoding="utf-8"))["entries"]:
+        text = (site / "ledger" / f"{entry['topic']}.html").read_text(encoding="utf-8")
+        assert f'id="{entry["id"]}"' in text
+        assert entry["rerun"] in text
+        assert (f'id="{entry["id"]}"' in index) == (entry["kind"] == "failure_mode")
 
 
 @pytest.mark.parametrize("name", list(catalogue.topics()))

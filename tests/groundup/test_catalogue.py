@@ -80,8 +80,25 @@ def test_selection_is_in_reading_order_and_each_once():
             "level2_classical/failure_modes/k_means.py",
             "k_means",
         ),
-        ("learning-rate schedules", False, "level1_foundations/learning_rate_schedules.py", None),
-        ("sampler_gradient_check.py", False, "level4_probabilistic/sampler_gradient_check.py", None),
+        (
+            "learning-rate schedules",
+            False,
+            "level1_foundations/parts/gradient_descent/learning_rate_schedules.py",
+            None,
+        ),
+        (
+            "sampler_gradient_check.py",
+            False,
+            "level4_probabilistic/parts/markov_chain_monte_carlo/sampler_gradient_check.py",
+            None,
+        ),
+        ("model-serving/service", False, "level6_systems/parts/model_serving/service.py", None),
+        (
+            "level6_systems/parts/model_serving/service.py",
+            False,
+            "level6_systems/parts/model_serving/service.py",
+            None,
+        ),
     ],
 )
 def test_every_page_can_be_asked_for(name, failures, path, topic):
@@ -95,6 +112,7 @@ def test_every_page_can_be_asked_for(name, failures, path, topic):
         ("learning_rate_schedule", False, "did you mean learning_rate_schedules"),
         ("failure_modes/kmeans", False, r"did you mean k_means\?"),
         ("sampler_gradient_check", True, "has no page of failure modes of its own"),
+        ("summary", False, "several .* linear_regression/summary or tabular_reinforcement_learning/summary"),
     ],
 )
 def test_a_page_that_is_not_there_is_told(name, failures, message):
@@ -103,5 +121,7 @@ def test_a_page_that_is_not_there_is_told(name, failures, message):
 
 
 def test_a_page_that_is_no_topic_names_the_command_that_reads_it():
-    with pytest.raises(catalogue.UnknownTopic, match="'groundup show learning_rate_schedules' reads it"):
+    with pytest.raises(
+        catalogue.UnknownTopic, match="'groundup show gradient_descent/learning_rate_schedules' reads it"
+    ):
         catalogue.get("learning_rate_schedules")

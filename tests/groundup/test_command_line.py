@@ -15,11 +15,11 @@ import time
 
 import pytest
 
-from groundup import catalogue
+from groundup import catalogue, modes
 from groundup.__main__ import SECTIONS
 from groundup.catalogue import ROOT
-from groundup.reports import cells
-from shared.agreement import Comparison
+from groundup.pages import cells
+from shared.agreement import Benchmark, Comparison
 from shared.failure_mode import Claim, FailureMode
 
 
@@ -36,7 +36,12 @@ def folder(tmp_path_factory):
 def test_list_answers_at_once(folder):
     groundup("list", cwd=folder)  # warm
     best = min(_processor_seconds(lambda: groundup("list", cwd=folder)) for _ in range(5))
-    assert best < 0.3, f"list took {best:.2f} s of processor time"
+    library = [sys.executable, "-c", "import typer, typer._adapters"]
+    alone = min(_processor_seconds(lambda: subprocess.run(library, check=True)) for _ in range(5))
+    bound = max(
+        0.3, 2 * alone
+    )  # on a slow machine: at most as much again as the library of the command line takes
+    assert best < bound, f"list took {best:.2f} s of processor time"
 
 
 def _processor_seconds(call):
@@ -105,7 +110,7 @@ def test_show_holds_every_line_of_code():
 
 def test_show_sets_formulas_in_unicode():
     text = groundup("show", "k_means").stdout
-    assert "labels. We minimize the inertia" in text
+    assert "We minimize the inertia" in text
     assert "\n    J(z,μ) = ∑ᵢ₌₁ⁿ wᵢ ‖xᵢ-μ_{zᵢ}‖²." in text
 
 
@@ -150,18 +155,31 @@ def in_terminal(*arguments, columns=80, rows=24, **variables):
 
 
 def test_show_without_a_pager_prints_all_at_once():
-    assert "RESEARCH_NOTE.md" in in_terminal("show", "failure_modes/k_means", "--no-pager", PAGER="false")
+    assert "In the note:" in in_terminal("show", "failure_modes/k_means", "--no-pager", PAGER="false")
+
+
+def test_show_reads_one_failure_mode():
+    text = groundup("show", "k_means/Unlucky-Start").stdout
+    assert "What happens. On three pairs" in text and "def share_of_stuck_starts" in text
+    assert "What mends it." in text and "groundup break k_means/unlucky_start" in text
+    assert "def nights_that_differ" not in text and "FAILURE_MODES" not in text
+    assert groundup("show", "unlucky_start").stdout == text
 
 
 def test_show_reads_failure_modes_and_other_parts():
     failures = groundup("show", "k_means", "--failures").stdout
     assert "FAILURE_MODES" in failures and "What it breaks: groundup show k_means" in failures
-    assert "class OneCycleLR" in groundup("show", "learning_rate_schedules").stdout
+    part = groundup("show", "learning_rate_schedules").stdout
+    assert "class OneCycleLR" in part and "Part of:        groundup show gradient_descent" in part
 
 
 def test_show_prints_prose_and_code():
     text = groundup("show", "k_means").stdout
-    assert "k-means clustering" in text and "def nearest_center" in text and "RESEARCH_NOTE.md" in text
+    assert "k-means clustering" in text and "def nearest_center" in text
+    assert (
+        f"groundup note k_means   ({catalogue.note_of(catalogue.get('k_means')).relative_to(ROOT)})" in text
+    )
+    assert "groundup show k_means/unlucky_start" in text
 
 
 def test_run_as_json(folder):
@@ -181,7 +199,9 @@ def test_break_as_json(folder):
     rows = json.loads(result.stdout)
     assert result.returncode == 0 and all(row["holds"] and row["remedied"] for row in rows)
     promised = "topic failure_mode claim quantity predicted measured interval relation holds remedied"
-    assert set(promised.split()) <= set(rows[0])
+    added = "title symptoms rival corrected"
+    assert set(promised.split()) | set(added.split()) <= set(rows[0])
+    assert {"rival", "corrected"} <= set(rows[0]["remedy"])
     assert len(list((folder / "output" / "figures").glob("k_means_*.png"))) == len(rows)
 
 
@@ -191,9 +211,26 @@ def test_one_seed_is_inconclusive_and_says_how_many_it_needs(folder):
 
 
 def test_break_says_where_to_read_on():
-    text = groundup("break", "k_means", "--no-figures", cwd=ROOT).stdout
+    text = groundup("break", "k_means/unlucky_start", "--no-figures", cwd=ROOT).stdout
     assert "k_means/failure/unlucky_start" in text and "level2_classical/failure_modes/k_means.py" in text
-    assert "level2_classical/RESEARCH_NOTE.md" in text
+    assert "groundup show k_means/unlucky_start" in text
+    assert f"In the note: {catalogue.note_of(catalogue.get('k_means')).relative_to(ROOT)}" in text
+
+
+@pytest.mark.parametrize("name", ["k_means/unlucky_start", "K-Means/failure/Unlucky start", "unlucky_start"])
+def test_break_measures_one_mode_alone(name):
+    rows = json.loads(groundup("break", name, "--no-figures", "--seeds", "5", "--json").stdout)
+    assert [(row["topic"], row["failure_mode"]) for row in rows] == [("k_means", "unlucky_start")]
+
+
+def test_modes_and_topics_mix_in_reading_order():
+    topics, only = modes.select(["k_means/loud_feature", "gradient-descent", "k_means/unlucky_start"])
+    assert [topic.name for topic in topics] == ["gradient_descent", "k_means"]
+    assert only == {"k_means": {"loud_feature", "unlucky_start"}}
+
+
+def test_a_topic_named_as_a_whole_comes_whole():
+    assert modes.select(["k_means/loud_feature", "k_means"]) == ([catalogue.get("k_means")], {})
 
 
 def test_the_ledger_shows_the_entry_that_break_names():
@@ -208,15 +245,15 @@ def test_the_ledger_shows_the_entry_that_break_names():
 def test_figures_are_saved_in_the_clone_or_here(where, tmp_path, monkeypatch):
     from matplotlib.figure import Figure
 
-    from groundup import reports
+    from groundup import terminal
 
     clone = tmp_path / "clone"
     (clone / "deep").mkdir(parents=True)
-    monkeypatch.setattr(reports, "ROOT", clone)
+    monkeypatch.setattr(terminal, "ROOT", clone)
     monkeypatch.chdir(clone / "deep" if where == "inside" else tmp_path)
-    saved = reports._save("a.png", Figure)
+    saved = terminal.save("a.png", Figure)
     assert saved == (clone if where == "inside" else tmp_path) / "output" / "figures" / "a.png"
-    assert saved.is_file() and reports._to_open(saved) == str(saved)
+    assert saved.is_file() and terminal.to_open(saved) == str(saved)
 
 
 def test_the_figures_line_stands_alone_on_a_terminal(tmp_path, monkeypatch):
@@ -225,10 +262,12 @@ def test_the_figures_line_stands_alone_on_a_terminal(tmp_path, monkeypatch):
     assert f"figure saved: {tmp_path / 'output' / 'figures' / 'k_means.png'}" in lines
 
 
-def verdicts(capsys, *modes):
+def verdicts(capsys, *failure_modes):
     from groundup import reports
 
-    reports.break_topics([Stub(modes=modes)], seeds=None, scheduler=None, as_json=False, save_figures=False)
+    reports.break_topics(
+        [Stub(modes=failure_modes)], {}, seeds=None, scheduler=None, as_json=False, save_figures=False
+    )
     return capsys.readouterr().out.splitlines()
 
 
@@ -240,7 +279,7 @@ def test_verdicts_are_counted_apart(capsys):
 
 def test_an_inconclusive_mode_names_the_command_that_decides(capsys):
     lines = verdicts(capsys, mode("c", 7.0995))
-    assert any(re.fullmatch(r"To decide: groundup break stub --seeds \d+", line) for line in lines)
+    assert any(re.fullmatch(r"To decide: groundup break stub/c --seeds \d+", line) for line in lines)
 
 
 def test_doctor_names_the_place_of_progress():
@@ -257,7 +296,39 @@ def test_doctor():
 def test_bench_as_json(folder):
     rows = json.loads(groundup("bench", "k_means", "--repeats", "1", "--json", cwd=folder).stdout)
     promised = "topic size seconds_ours seconds_reference ratio exponent expected_exponent"
-    assert set(promised.split()) <= set(rows[0])
+    assert set(promised.split()) | {"seconds_breath"} <= set(rows[0])
+    for row in rows:
+        assert row["ratio"] == pytest.approx(row["seconds_ours"] / row["seconds_reference"])
+
+
+def test_bench_prints_the_breath_beside_the_others(capsys):
+    from groundup import reports
+
+    def setup(size):
+        def quick():
+            return sum(range(size))
+
+        return quick, quick, (quick if size < 3000 else None)
+
+    benchmark = Benchmark("sum", (1000, 2000, 4000), setup, 1.0, "numpy")
+    assert reports.bench([Stub(benchmarks=lambda: [benchmark])], repeats=1, as_json=False) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["samples", "breath", "ours", "theirs", "ours/theirs", "breath/ours"] in lines
+    assert [line[1] for line in lines if line and line[0] == "4,000"] == ["–"]
+    reports.bench([Stub(benchmarks=lambda: [benchmark])], repeats=1, as_json=True)
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["seconds_breath"] is None for row in rows] == [False, False, True]
+
+
+def test_a_long_map_is_folded(capsys, monkeypatch):
+    from groundup import reports
+
+    monkeypatch.setattr(reports, "UNFOLDED", 8)
+    reports.list_topics(level=None, as_json=False)
+    folded = capsys.readouterr().out
+    assert "    2 topics: groundup list --level 1" in folded and "k_means" not in folded
+    reports.list_topics(level=2, as_json=False)
+    assert "k_means" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -290,6 +361,24 @@ def test_an_unexpected_exponent_gets_a_sentence(exponent, remark):
         (["show", "modules", "--failures", "--raw"], 2, "No such option: --raw"),
         (["show", "tensor", "--failures"], 2, "has no page of failure modes of its own"),
         (["ledger", "k_means/failure/unlucky_star"], 2, "did you mean k_means/failure/unlucky_start"),
+        (["break", "k_means/unlucky_star"], 2, "did you mean k_means/unlucky_start?"),
+        (["break", "kmeans/unlucky_start"], 2, "did you mean k_means?"),
+        (
+            ["break", "unlucky_star"],
+            2,
+            "no topic is called 'unlucky_star': did you mean k_means/unlucky_start?",
+        ),
+        (
+            ["break", "queue of orders is slow"],
+            2,
+            "'groundup why queue of orders is slow' looks up what you see.",
+        ),
+        (["show", "k_means/unlucky_star"], 2, "did you mean k_means/unlucky_start?"),
+        (
+            ["show", "queue of orders is slow"],
+            2,
+            "'groundup why queue of orders is slow' looks up what you see.",
+        ),
         (["fly"], 2, "No such command 'fly'"),
         (["ledger", "--write", "--check"], 2, "exclude each other"),
         (
@@ -314,10 +403,10 @@ class Stub:
 
     name, title, level, extra = "stub", "Stub", 1, "level1"
 
-    def __init__(self, validate=None, modes=()):
-        self.validate, self.FAILURE_MODES = validate, modes
+    def __init__(self, validate=None, modes=(), benchmarks=None):
+        self.validate, self.FAILURE_MODES, self.benchmarks = validate, modes, benchmarks
 
-    path = failure_modes_path = ROOT / "stub.py"
+    path = failure_modes_path = note_path = ROOT / "stub.py"
 
     def load(self):
         return self
@@ -366,6 +455,7 @@ def test_a_refuted_claim_ends_in_status_one(capsys, predicted, status):
     assert (
         reports.break_topics(
             [Stub(modes=(mode("seven", predicted),))],
+            {},
             seeds=None,
             scheduler=None,
             as_json=True,

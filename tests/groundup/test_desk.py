@@ -9,131 +9,23 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from groundup import catalogue
-from groundup.catalogue import ROOT, Level, Topic
+from groundup.catalogue import ROOT
 from groundup.desk import checking, commands, cutter, exercises, honesty, progress, runner, solution
 from groundup.desk.proof import problems
 from groundup.desk.runner import DeskError
 from groundup.desk.substitute import environment
 
-SOURCE = '''
-"""A topic of three functions."""
-import math
+TINY = Path(__file__).parent / "tiny"  # the fixture `desk` is this topic
+SOURCE = (TINY / "tiny.py").read_text(encoding="utf-8")
 
-
-def double(x):
-    """Twice x."""
-    # 2 x
-    return 2 * x
-
-
-def quadruple(x):
-    """Four times x."""
-    if x is None:
-        raise ValueError("x must be a number")
-    return double(double(x))
-
-
-class Counter:
-    """Counts in doubles."""
-
-    def __init__(self, start=0):
-        self.start = start
-
-    def add(self, x):
-        """Adds twice x and tells the sum."""
-        self.start += double(x)
-        return self.start
-
-
-def validate():
-    """Against the reference."""
-    from math import fsum
-    return [quadruple(i) - 4 * i for i in range(3)]
-
-
-def other(x):  # practice: keep
-    return math.floor(x)
-'''
-
-TESTS = """
-import numpy as np
-import pytest
-from tinylevel import tiny
-
-@pytest.fixture(scope="module")
-def agreements():
-    return tiny.validate()
-
-@pytest.fixture(scope="module")
-def counter():
-    return tiny.Counter(10)
-
-def test_double_of_three():
-    x = 3
-    assert tiny.double(x) == 6
-
-def test_double_of_an_array():
-    np.testing.assert_allclose(tiny.double(np.arange(3.0)), [0, 2, 4])
-
-def test_bad_input_is_named():
-    with pytest.raises(ValueError, match="must be a number"):
-        tiny.quadruple(None)
-
-def test_quadruple():
-    assert tiny.quadruple(3) == 12, "four times three"
-
-def test_counter(counter):
-    assert counter.add(2) == 14
-
-def test_other():
-    assert tiny.other(1.5) == 1
-
-def test_agrees(agreements):
-    assert agreements == [0, 0, 0]
-"""
-
-
-@dataclasses.dataclass(frozen=True)
-class TinyTopic(Topic):
-    """A topic that lives in a folder of its own."""
-
-    folder: object = None
-
-    @property
-    def path(self):
-        return self.folder / "tinylevel" / "tiny.py"
-
-    @property
-    def test_path(self):
-        return self.folder / "tests" / "test_tiny.py"
-
-
-@pytest.fixture
-def desk(tmp_path, monkeypatch):
-    """The tiny topic, with practice folder, data folder and catalogue of its own."""
-    (tmp_path / "tinylevel").mkdir()
-    (tmp_path / "tests").mkdir()
-    (tmp_path / "tinylevel" / "__init__.py").touch()
-    (tmp_path / "tinylevel" / "tiny.py").write_text(SOURCE)
-    (tmp_path / "tests" / "test_tiny.py").write_text(TESTS)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("GROUNDUP_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("GROUNDUP_PRACTICE", str(tmp_path / "practice"))
-    (tmp_path / "practice").mkdir()
-    topic = TinyTopic(
-        "tiny", "A tiny topic", "Doubles.", 1, "tinylevel", "level1", (), ("scipy",), 1.0, folder=tmp_path
-    )
-    after = dataclasses.replace(topic, name="after", needs=("tiny",))
-    found = {"tiny": topic, "after": after}
-    monkeypatch.setattr(catalogue, "topics", lambda: found)
-    monkeypatch.setattr(catalogue, "levels", lambda: (Level(1, "tinylevel", "Tiny", "?", (topic, after)),))
-    return topic
+TESTS = (TINY / "tiny_tests.py").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -210,20 +102,19 @@ def test_tests_are_asked_by_the_last_function_that_they_need(known):
         "test_double_of_three",
         "test_double_of_an_array",
         "test_quadruple",
-        "test_bad_input_is_named",
         "test_counter",
         "test_other",
+        "test_bad_input_is_named",
     ]
+    assert known.step("test_bad_input_is_named") == 3, "behind all three functions"
 
 
-def test_values_are_asked_before_errors_even_where_they_need_a_later_function(known):
-    helped = dataclasses.replace(
-        known, calls={**known.calls, "test_quadruple": ["quadruple", "Counter.add"]}, raising=known.raising
+def test_a_function_that_refuses_and_does_nothing_else_is_asked_in_its_turn(known):
+    only = dataclasses.replace(
+        known, calls={**known.calls, "test_quadruple": ["double"]}, raising=known.raising
     )
-    order = helped.order()
-    assert order.index("test_quadruple") < order.index("test_bad_input_is_named")
-    assert helped.waits("test_bad_input_is_named") == {"quadruple", "Counter.add"}
-    assert helped.step("test_bad_input_is_named") == 2
+    assert only.messages == frozenset() and known.messages == {"test_bad_input_is_named"}
+    assert only.order().index("test_bad_input_is_named") < only.order().index("test_counter")
 
 
 def test_a_function_that_no_test_calls_is_reported(desk):
@@ -273,6 +164,55 @@ def test_what_was_called_what_came_and_what_was_expected(desk, known, answer):
     assert "test_tiny.py" in failure["traceback"]
 
 
+def test_what_a_parameter_of_the_test_calls_is_told(desk, known, answer):
+    """Two lambdas on one line, and a function by another name."""
+    asked = """
+@pytest.mark.parametrize("call", [lambda x: tiny.double(x), lambda x: tiny.double(x + 1) - 2, tiny.double])
+def test_double_of_three(call):
+    x = 3
+    assert call(x) == 6
+"""
+    desk.test_path.write_text("import pytest\nfrom tinylevel import tiny\n" + asked)
+    report = checking.check(desk, answer(("2 * x", "3 * x")), everything=True)
+    assert [failure["values"]["call"] for failure in report.failures] == ["lambda x: tiny.double(x)"]
+    told = checking.run_tests(desk, answer(("2 * x", "3 * x")), known.functions, stop=False).results.values()
+    assert [one.failure["values"]["call"] for one in told] == [
+        "lambda x: tiny.double(x)", "lambda x: tiny.double(x + 1) - 2", "double",
+    ]  # fmt: skip
+
+
+def test_an_error_that_the_test_names_by_variables_is_told(desk, answer):
+    """What is called raises another error inside the test's own lambda."""
+    desk.test_path.write_text(
+        "import pytest\nfrom tinylevel import tiny\n"
+        "@pytest.mark.parametrize('call, error, text', [(lambda x: tiny.quadruple(x), ValueError, r'a \\(number\\)')])\n"
+        "def test_bad(call, error, text):\n"
+        "    x = 'one'\n"
+        "    with pytest.raises(error, match=text):\n"
+        "        call(x)\n"
+    )
+    path = answer(("if x is None", "x / 2\n    if x is None"))
+    told = (
+        checking.run_tests(desk, path, ["quadruple"])
+        .results["test_bad[<lambda>-ValueError-a \\\\(number\\\\)]"]
+        .failure
+    )
+    assert told["called"] == "call(x)" and told["values"] == {
+        "call": "lambda x: tiny.quadruple(x)",
+        "x": "'one'",
+    }
+    assert told["expected"] == "ValueError that says a (number)" and told["came"].startswith("TypeError")
+
+
+def test_a_test_that_asks_more_than_a_plain_answer_is_no_exercise(desk, answer):
+    desk.test_path.write_text(
+        "import pytest\nfrom tinylevel import tiny\n"
+        "def test_value():\n    assert tiny.double(3) == 6\n"
+        "@pytest.mark.beyond_plain\ndef test_speed():\n    assert tiny.double(0.5) == 2\n"
+    )
+    assert list(checking.run_tests(desk, answer(), ["double"], stop=False).results) == ["test_value"]
+
+
 def test_arrays_are_told_apart(desk, known, answer):
     report = checking.check(desk, answer(("return 2 * x", "return 2 * x if isinstance(x, int) else x")))
     (failure,) = report.failures
@@ -291,9 +231,44 @@ def test_only_its_errors_right_is_not_right(desk, known, answer):
     broken = answer(("return double(double(x))", "raise ValueError('x must be a number')"))
     report = checking.check(desk, broken)
     assert states(report)["quadruple"] == "mend"
-    missing = answer(('raise ValueError("x must be a number")', "x = 0"))
-    (failure,) = checking.check(desk, missing).failures
-    assert (failure["came"], failure["expected"]) == ("no error", "ValueError")
+
+
+def test_bad_input_makes_no_function_wrong_and_does_not_pass(desk, known, answer):
+    report = checking.check(desk, answer(('raise ValueError("x must be a number")', "x = 0")))
+    assert set(states(report).values()) == {"right"} and not report.failures and report.next is None
+    (message,) = report.messages
+    assert (message["called"], message["came"], message["expected"]) == (
+        "tiny.quadruple(None)", "no error", "ValueError that says must be a number",
+    )  # fmt: skip
+    assert not report.passes and report.tests["not_run"] == 0
+
+
+def test_bad_input_is_not_asked_before_everything_is_written(desk, known, answer):
+    report = checking.check(
+        desk, answer(('raise ValueError("x must be a number")', "x = 0"), blank=[]), everything=True
+    )
+    assert len(report.messages) == 1
+    unfinished = SOURCE.replace('raise ValueError("x must be a number")', "x = 0")
+    report = checking.check(desk, answer(blank=["Counter.add"], source=unfinished))
+    assert report.next == "Counter.add" and not report.messages and not report.failures
+
+
+def test_each_message_is_asked_although_one_failed(desk, known, answer):
+    more = "\ndef test_none_is_refused():\n    with pytest.raises(TypeError):\n        tiny.double(None)\n"
+    desk.test_path.write_text(TESTS + more)
+    known.tests.append("test_none_is_refused")
+    known.calls["test_none_is_refused"] = ["double"]
+    known.raising.append("test_none_is_refused")
+    wrong = answer(
+        ('raise ValueError("x must be a number")', "x = 0"),
+        ("return 2 * x", 'if x is None:\n        raise KeyError("x")\n    return 2 * x'),
+    )
+    report = checking.check(desk, wrong)
+    assert [message["test"] for message in report.messages] == [
+        "test_bad_input_is_named",
+        "test_none_is_refused",
+    ]
+    assert report.messages[1]["came"] == "KeyError: 'x'" and report.messages[1]["expected"] == "TypeError"
 
 
 def test_where_only_bad_input_is_left_the_learner_hears_it(command, desk, answer):
@@ -302,9 +277,9 @@ def test_where_only_bad_input_is_left_the_learner_hears_it(command, desk, answer
     )
     answer(('raise ValueError("x must be a number")', "x = 0"))
     shown = command("check", "tiny").output
-    assert "quadruple    next to mend (its values are right)" in shown
-    assert "the values are right; what is left: bad input must be named" in shown
-    assert "validate_number" in shown
+    assert "3 of 3 functions are right; still open: 1 message for bad input." in shown
+    assert re.search(r"called +tiny.quadruple\(None\)\n +came +no error\n +expected +ValueError", shown)
+    assert "next to mend" not in shown and "imported for that: validate_number" in shown
     answer(('raise ValueError("x must be a number")', "x = 0"), ("double(double(x))", "double(x)"))
     wrong = command("check", "tiny").output
     assert "four times three" in wrong and "bad input" not in wrong
@@ -344,7 +319,7 @@ def test_without_a_message_the_values_tell(command, desk, answer):
     ],
 )
 def test_addresses_and_flags_are_left_out(value, plain):
-    from groundup.desk.session import plainly
+    from groundup.desk.describe import plainly
 
     assert plainly(value if isinstance(value, str) else repr(value)) == plain
 
@@ -531,7 +506,7 @@ def test_failure_modes_and_type_checks_meet_the_substituted_module(tmp_path):
         import numpy as np
         assert k_means.MINE and failures.KMeans is k_means.KMeans
         try:
-            k_means.score_rows(np.ones(3))
+            k_means.nearest_center(np.ones(3), np.ones((2, 1)))
         except Exception as error:
             assert type(error).__name__ == "TypeCheckError", error
         else:
@@ -856,3 +831,52 @@ def test_the_proof_finds_taught_code_that_runs_at_import(desk):
 def test_the_proof_finds_a_real_source_that_fails(desk):
     desk.test_path.write_text(TESTS.replace("== 12", "== 13"))
     assert "the real source fails test_quadruple" in problems(desk)
+
+
+# The core alone.
+
+CORE = "# ---\n# jupyter:\n# ---\n" + SOURCE.replace(
+    "def quadruple(x):", "def quadruple(x):  # practice: core"
+)
+
+
+def test_practice_asks_for_the_core(command, desk, monkeypatch):
+    monkeypatch.setattr(exercises, "exercises_of", lambda *a: None)
+    desk.path.write_text(CORE)
+    done = command("practice", "tiny")
+    text = exercises.practice_file(desk).read_text()
+    assert "1 functions to write" in done.output and "--all' asks for all 3" in done.output
+    assert [function.name for function in cutter.functions(text) if function.blank] == ["quadruple"]
+    assert "A plain version is right here" in text
+    assert command("practice", "tiny", "--fresh", "--all").exit_code == 0
+    text = exercises.practice_file(desk).read_text()
+    assert [function.name for function in cutter.functions(text) if function.blank] == [
+        "double",
+        "quadruple",
+        "Counter.add",
+    ]
+
+
+def test_a_learner_of_the_core_is_asked_for_no_more(command, desk, known, monkeypatch):
+    monkeypatch.setattr(exercises, "exercises_of", lambda *a: known)
+    desk.path.write_text(CORE)
+    command("practice", "tiny")
+    path = exercises.practice_file(desk)
+    first = command("check", "tiny")
+    assert first.exit_code == 1 and "0 of 1 functions are right" in first.output
+    assert "double" not in first.output, "what is given is not listed"
+    path.write_text(
+        path.read_text().replace('raise NotImplementedError("quadruple: yours to write")', "return 4 * x")
+    )
+    mended = command("check", "tiny")
+    assert "1 of 1" in mended.output or "quadruple is next to mend" in mended.output
+    assert "core" in command("progress").output
+
+
+def test_a_given_function_that_was_changed_counts_again(command, desk, known):
+    desk.path.write_text(CORE)
+    stub = cutter.with_note(CORE, "tiny", 1, everything=False)
+    exercises.practice_file(desk).write_text(stub.replace("return 2 * x", "return 3 * x"))
+    found = json.loads(command("check", "tiny", "--json").output)
+    (double,) = [function for function in found["functions"] if function["name"] == "double"]
+    assert not double["given"] and double["status"] == "mend"

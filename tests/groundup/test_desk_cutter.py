@@ -277,3 +277,47 @@ def test_every_topic_can_be_cut(topic):
     kept = (line.rpartition(" ...  ")[2].strip() for line in stub.splitlines() if cutter.MARK not in line)
     foreign = [line for line in kept if line not in original and not any(line in o for o in original)]
     assert not foreign, "a stub holds lines of the source only"
+
+
+# What is asked: the core, or everything.
+
+
+MARKED = """# ---
+# jupyter:
+#   jupytext:
+# ---
+def plain(x):  # practice: core
+    return x
+
+
+def long(
+    x,  # practice: core
+):
+    return 2 * x
+
+
+def chore(x):
+    return 3 * x
+"""
+
+
+def test_the_core_is_what_is_marked():
+    assert cutter.core(MARKED) == ["plain", "long"]
+    assert [function.name for function in cutter.taught(MARKED)] == ["plain", "long", "chore"]
+
+
+def test_without_marks_everything_is_the_core():
+    assert cutter.core(MARKED.replace("core", "")) == ["plain", "long", "chore"]
+
+
+@pytest.mark.parametrize(
+    ("everything", "expected"), [(False, ["plain", "long"]), (True, ["plain", "long", "chore"])]
+)
+def test_the_note_says_what_is_asked(everything, expected):
+    answer = cutter.with_note(cutter.stub(MARKED), "topic", 2, everything=everything)
+    assert cutter.asked(answer, MARKED) == expected
+    assert answer.startswith("# ---\n") and "A plain version is right here" in answer.splitlines()[4]
+
+
+def test_a_file_without_a_note_is_asked_for_everything():
+    assert cutter.asked(cutter.stub(MARKED), MARKED) == ["plain", "long", "chore"]

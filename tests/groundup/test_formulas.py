@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from groundup import catalogue, formulas
-from groundup.reports import cells
+from groundup.pages import cells
 
 PAGES = [page for topic in catalogue.topics().values() for page in (topic.path, topic.failure_modes_path)]
 TRANSLATED = (

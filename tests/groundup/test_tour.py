@@ -1,5 +1,6 @@
 """The tour: what it prints and reports is what it saw, and a stop out of order is not passed over."""
 
+import dataclasses
 import re
 
 import pytest
@@ -28,10 +29,13 @@ def test_a_stop_without_agreements_is_not_in_order(stop):
     assert not stop.in_order, "nothing compared is nothing shown"
 
 
-def test_the_report_needs_no_network(stop, tmp_path):
+def test_the_report_needs_no_network_and_its_links_lead_to_files(stop, tmp_path):
     page = write_report(tmp_path, [stop], Walk(), 12.0).read_text(encoding="utf-8")
     sources = re.findall(r'(?:src|srcset|href)="([^"]*)"', page)
-    assert sources and all(source.startswith(("data:", "#")) for source in sources)
+    files = [source for source in sources if not source.startswith(("data:", "#"))]
+    assert len(files) < len(sources) and files
+    for source in files:
+        assert (tmp_path / source).resolve().is_relative_to(catalogue.ROOT) and (tmp_path / source).exists()
 
 
 def test_the_report_says_what_was_measured(stop, tmp_path):
@@ -39,6 +43,34 @@ def test_the_report_says_what_was_measured(stop, tmp_path):
     assert f"{stop.outcome.breaks.measured:.4g}" in page
     assert f"{len(stop.agreements)} of {len(stop.agreements)} quantities agree" in page
     assert "What the topic shows" in page and "What the failure shows" in page
+
+
+def test_the_report_opens_with_its_verdicts_and_ends_with_a_next_step(stop, tmp_path):
+    page = write_report(tmp_path, [stop], Walk(["✓ all of it"]), 12.0).read_text(encoding="utf-8")
+    parts = [
+        "<main>",
+        "1 of 1 algorithms broke",
+        "1 of 1 were mended",
+        "<caption>",
+        "<h2",
+        'id="tower"',
+        'id="next"',
+        "</main>",
+    ]
+    places = [page.index(part) for part in parts]
+    assert places == sorted(places)
+    assert '<span class="bad">' not in page
+
+
+def test_what_is_not_in_order_is_told_at_the_top(stop, tmp_path):
+    broken = dataclasses.replace(stop.outcome.remedy, verdict="refuted")
+    stop.outcome = dataclasses.replace(stop.outcome, remedy=broken)
+    page = write_report(tmp_path, [stop], Walk(), 12.0).read_text(encoding="utf-8")
+    top = page[: page.index("<h2")]
+    assert (
+        '<span class="bad">✗</span> 0 of 1 were mended' in top and '<span class="bad">refuted</span>' in top
+    )
+    assert "groundup doctor" in page
 
 
 def test_a_missing_reference_is_named_in_the_report(tmp_path):

@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 from level1_foundations import gradient_descent as topic
 from level1_foundations.automatic_differentiation import Tensor, no_grad
 from level1_foundations.failure_modes.gradient_descent import FAILURE_MODES
-from level1_foundations.learning_rate_schedules import anneal, cosine_rule, linear_rule, step_rule
-from level1_foundations.optimizer import BLOCK
+from level1_foundations.parts.gradient_descent import more_optimizers, rules
+from level1_foundations.parts.gradient_descent.learning_rate_schedules import (
+    anneal,
+    cosine_rule,
+    linear_rule,
+    step_rule,
+)
+from level1_foundations.parts.gradient_descent.optimizer import BLOCK
 
 OPTIMIZERS = {
     "SGD": {"lr": 0.1, "momentum": 0.9},
@@ -40,6 +46,50 @@ def take_steps(optimizer, n=1, gradient=lambda theta: theta):
 
 def scratch(theta):
     return np.full_like(theta, np.nan)
+
+
+# in one breath
+
+
+def bowl(x):
+    """Gradient of a bowl with curvatures 1 and 3."""
+    return np.array([1.0, 3.0]) * x
+
+
+def test_plain_descent_goes_against_the_gradient():
+    np.testing.assert_allclose(
+        topic.plain_descent(lambda x: 2 * x, np.array([1.0, -4.0]), 0.25, 3), [0.125, -0.5]
+    )
+
+
+def test_plain_momentum_keeps_a_share_of_the_last_direction():
+    # b: 1, then 0.9 + 1; x: 0 − 0.1 − 0.19
+    np.testing.assert_allclose(topic.plain_momentum(lambda x: np.ones(1), np.zeros(1), 0.1, 2), [-0.29])
+
+
+def test_plain_adam_first_step_is_as_long_as_the_step_size():
+    moved = topic.plain_adam(lambda x: np.array([1e-3, -5.0]), np.zeros(2), 0.1, 1)
+    np.testing.assert_allclose(moved, [-0.1, 0.1], rtol=1e-4)
+
+
+def test_plain_descent_equals_gradient_descent():
+    start = np.array([2.0, -1.0])
+    whole = topic.gradient_descent(bowl, start, step_size=0.3, n_steps=25)
+    np.testing.assert_array_equal(topic.plain_descent(bowl, start, 0.3, 25), whole.x)
+
+
+@pytest.mark.parametrize(
+    ("plain", "optimizer"),
+    [
+        (lambda x: topic.plain_momentum(bowl, x, 0.1, 25), lambda p: topic.SGD([p], lr=0.1, momentum=0.9)),
+        (lambda x: topic.plain_adam(bowl, x, 0.1, 25), lambda p: topic.Adam([p], lr=0.1)),
+    ],
+    ids=["momentum", "Adam"],
+)
+def test_the_breath_equals_the_optimizer_in_place(plain, optimizer):
+    p = parameter([2.0, -1.0])
+    take_steps(optimizer(p), 25, bowl)
+    np.testing.assert_allclose(plain(np.array([2.0, -1.0])), p.array, rtol=1e-12)
 
 
 # gradient_descent
@@ -176,7 +226,7 @@ def test_euclidean_norm():
 )
 def test_effective_gradient_turns_around_and_adds_the_penalty(maximize, weight_decay, expected):
     theta, g = np.array([2.0, 4.0]), np.array([3.0, -1.0])
-    out = topic.effective_gradient(theta, g, scratch(g), maximize=maximize, weight_decay=weight_decay)
+    out = rules.effective_gradient(theta, g, scratch(g), maximize=maximize, weight_decay=weight_decay)
     np.testing.assert_allclose(out, expected)
     np.testing.assert_array_equal(g, [3, -1], err_msg="the gradient must not be changed")
 
@@ -212,25 +262,25 @@ def test_nesterov_looks_ahead():
 
 def test_adagrad_divides_by_the_root_of_all_squares():
     theta, s, g = np.array([1.0]), np.array([7.0]), np.array([3.0])
-    topic.adagrad_update(theta, g, s, scratch(g), t=3, lr=0.4, lr_decay=0.5, eps=1.0)
+    more_optimizers.adagrad_update(theta, g, s, scratch(g), t=3, lr=0.4, lr_decay=0.5, eps=1.0)
     np.testing.assert_allclose([theta[0], s[0]], [1 - 0.4 / 2 * 3 / (4 + 1), 16])
 
 
 def test_running_mean():
     m = np.array([1.0])
-    topic.running_mean(m, np.array([5.0]), 0.75, scratch(m))
+    rules.running_mean(m, np.array([5.0]), 0.75, scratch(m))
     assert m[0] == 2
 
 
 def test_running_mean_of_square():
     v = np.array([4.0])
-    topic.running_mean_of_square(v, np.array([4.0]), 0.75, scratch(v))
+    rules.running_mean_of_square(v, np.array([4.0]), 0.75, scratch(v))
     assert v[0] == 7
 
 
 def rmsprop(g, v, a=None, b=None, **change):
     theta, rule = np.array([1.0]), {"lr": 0.1, "alpha": 0.75, "eps": 0.5, "momentum": 0.5, **change}
-    topic.rmsprop_update(theta, np.array([g]), v, a, b, scratch(theta), **rule)
+    more_optimizers.rmsprop_update(theta, np.array([g]), v, a, b, scratch(theta), **rule)
     return theta[0]
 
 
@@ -287,26 +337,26 @@ def test_amsgrad_divides_by_the_largest_mean_square_so_far():
 
 def test_shrink_multiplies_by_one_minus_rate_times_decay():
     theta = np.array([2.0])
-    topic.shrink(theta, lr=0.1, weight_decay=0.5)
+    rules.shrink(theta, lr=0.1, weight_decay=0.5)
     assert theta[0] == pytest.approx(1.9)
 
 
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_weight_decay_goes_one_way_or_the_other(decoupled):
     group = {"decoupled_weight_decay": decoupled, "weight_decay": 0.3, "lr": 0.1, "maximize": True}
-    assert topic.coupled_penalty(group) == {"maximize": True, "weight_decay": 0.0 if decoupled else 0.3}
-    assert topic.decoupled_decay(group) == {"lr": 0.1, "weight_decay": 0.3 if decoupled else 0.0}
+    assert rules.coupled_penalty(group) == {"maximize": True, "weight_decay": 0.0 if decoupled else 0.3}
+    assert rules.decoupled_decay(group) == {"lr": 0.1, "weight_decay": 0.3 if decoupled else 0.0}
 
 
 def test_the_momentum_of_nadam_warms_up_from_half():
-    assert topic.nadam_momentum(0, 0.9, 0.004) == pytest.approx(0.45)
-    assert topic.nadam_momentum(250, 0.9, 0.004) == pytest.approx(0.9 * (1 - 0.5 * 0.96))
-    assert topic.nadam_momentum(10**6, 0.9, 0.004) == pytest.approx(0.9)
+    assert more_optimizers.nadam_momentum(0, 0.9, 0.004) == pytest.approx(0.45)
+    assert more_optimizers.nadam_momentum(250, 0.9, 0.004) == pytest.approx(0.9 * (1 - 0.5 * 0.96))
+    assert more_optimizers.nadam_momentum(10**6, 0.9, 0.004) == pytest.approx(0.9)
 
 
 def test_nadam_counts_the_new_gradient_once_more():
     theta, m, v, g = np.array([1.0]), np.array([0.2]), np.array([0.03]), np.array([2.0])
-    topic.nadam_update(
+    more_optimizers.nadam_update(
         theta, g, m, v, scratch(g), scratch(g), t=3, lr=0.1, beta1=0.9, beta2=0.99, eps=0.5,
         momentum=0.6, next_momentum=0.7, momentum_product=0.2,
     )  # fmt: skip

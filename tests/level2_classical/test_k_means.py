@@ -15,8 +15,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from level2_classical import k_means
-from level2_classical.failure_modes.k_means import FAILURE_MODES, stuck_probability
+from level2_classical.failure_modes.k_means import (
+    FAILURE_MODES,
+    UNLUCKY_START,
+    misplaced_by_formula,
+    stuck_probability,
+)
 from level2_classical.k_means import KMeans, MiniBatchKMeans, silhouette_score
+from level2_classical.parts.k_means import elkan, one_pass
 
 X = np.array([[0.0, 0.0], [0.0, 2.0], [10.0, 0.0], [10.0, 2.0], [10.0, 4.0]])
 CENTERS = np.array([[0.0, 1.0], [9.0, 1.0]])
@@ -31,41 +37,65 @@ def blobs():
     return points, rng.uniform(0.2, 3.0, 600)
 
 
+# In one breath.
+
+
+def test_plain_lloyd_ends_at_the_mean_of_each_group():
+    centers, labels = k_means.plain_lloyd(X, CENTERS)
+    np.testing.assert_array_equal(labels, LABELS)
+    np.testing.assert_allclose(centers, [[0, 1], [10, 2]])
+
+
+def test_plain_lloyd_goes_on_until_nothing_moves():
+    line = np.array([[0.0], [1.0], [2.0], [3.0], [4.0], [20.0]])
+    centers, _ = k_means.plain_lloyd(line, np.array([[0.0], [1.0]]))
+    np.testing.assert_allclose(centers, [[2], [20]], err_msg="one step is not enough here")
+
+
+def test_plain_start_takes_points_of_every_far_group():
+    far = np.array([[0.0], [0.001], [100.0], [100.001], [200.0]])
+    for seed in range(20):
+        centers = k_means.plain_start(far, 3, np.random.default_rng(seed))
+        assert set(np.round(centers[:, 0] / 100)) == {0, 1, 2}, "one center for each far group"
+
+
+def test_plain_start_draws_in_proportion_to_squared_distance():
+    line = np.array([[0.0], [1.0], [3.0]])
+    rng = np.random.default_rng(0)
+    second = [tuple(k_means.plain_start(line, 2, rng)[:, 0]) for _ in range(6000)]
+    share = second.count((0, 3)) / sum(first == 0 for first, _ in second)
+    assert share == pytest.approx(0.9, abs=0.03), "from 0, the point 3 is nine times as likely as the point 1"
+
+
+@pytest.mark.parametrize("rung", ["plain_lloyd", "lloyd", "one pass", "elkan"])
+def test_all_rungs_end_in_the_same_place(blobs, rung):
+    points, _ = blobs
+    start = points[:6]
+    passes = {
+        "one pass": one_pass.OnePass(points, None, 6),
+        "elkan": elkan.ElkanPass(points, None, start),
+    }
+    expected = k_means.plain_lloyd(points, start)
+    run = (
+        expected if rung == "plain_lloyd" else k_means.lloyd(points, None, start, passes=passes.get(rung))[:2]
+    )
+    np.testing.assert_array_equal(run[1], expected[1])
+    np.testing.assert_allclose(run[0], expected[0], atol=1e-12)
+
+
 # The functions, one by one.
-
-
-def test_points_as_columns_appends_a_one_to_each_point():
-    np.testing.assert_array_equal(k_means.points_as_columns(X), np.column_stack([X, np.ones(5)]).T)
-
-
-def test_points_as_columns_keeps_the_precision():
-    columns = k_means.points_as_columns(X.astype(np.float32))
-    assert columns.dtype == np.float32, (
-        "the values may be right, their type is not: the result must have the type of X (dtype=X.dtype)"
-    )
-
-
-def test_score_rows_give_squared_distances_less_the_points_own_square():
-    expected = ((X[None] - CENTERS[:, None]) ** 2).sum(axis=2) - (X**2).sum(axis=1)
-    np.testing.assert_allclose(
-        k_means.score_rows(CENTERS) @ np.column_stack([X, np.ones(5)]).T, expected, atol=1e-12
-    )
-
-
-def test_nearest_center_searches_many_centers_too():
-    centers = np.random.default_rng(0).standard_normal((k_means.ONE_HOT_LIMIT + 5, 2))
-    expected = ((X[None] - centers[:, None]) ** 2).sum(axis=2).argmin(axis=0)
-    np.testing.assert_array_equal(k_means.nearest_center(X, centers), expected)
-
-
-def test_mark_nearest_marks_the_smallest_score_once():
-    score = np.array([[1.0, 5.0, 2.0], [3.0, 4.0, 2.0]])
-    one_hot = k_means.mark_nearest(score)
-    np.testing.assert_array_equal(one_hot, [[1, 0, 1], [0, 1, 0]], "a tie goes to the lower index")
 
 
 def test_nearest_center_labels_each_point():
     np.testing.assert_array_equal(k_means.nearest_center(X, CENTERS), LABELS)
+
+
+def test_nearest_center_labels_the_last_of_many_points():
+    """More points than are worked on at a time: copies of a set have its labels."""
+    often = 1 + 2 * one_pass.CHUNK // len(X)
+    np.testing.assert_array_equal(
+        k_means.nearest_center(np.tile(X, (often, 1)), CENTERS), np.tile(LABELS, often)
+    )
 
 
 def test_nearest_center_gives_a_tie_to_the_lower_index():
@@ -80,33 +110,16 @@ def test_sums_by_label_adds_weighted_points():
     np.testing.assert_allclose(mass, [3, 5, 0])
 
 
-@pytest.mark.parametrize("k", [3, k_means.ONE_HOT_LIMIT + 3])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_assign_and_sum_does_both_in_one_pass(blobs, k, weighted):
-    points, weight = blobs
-    centers = points[:k]
-    w = weight if weighted else None
-    labels, sums, mass = k_means.assign_and_sum(points, w, centers)
-    np.testing.assert_array_equal(labels, k_means.nearest_center(points, centers))
-    one_hot = np.eye(k)[labels] * (weight if weighted else np.ones(len(points)))[:, None]
-    np.testing.assert_allclose(sums, one_hot.T @ points, atol=1e-9)
-    np.testing.assert_allclose(mass, one_hot.sum(axis=0))
+def test_sums_by_label_without_weights_counts_points():
+    sums, mass = k_means.sums_by_label(X, None, LABELS, 2)
+    np.testing.assert_allclose(sums, [[0, 2], [30, 6]])
+    np.testing.assert_allclose(mass, [2, 3])
 
 
-@pytest.mark.parametrize("k", [5, k_means.ONE_HOT_LIMIT + 3])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_assign_and_sum_moves_only_what_changed(blobs, k, weighted):
-    points, weight = blobs
-    w = weight if weighted else None
-    work = k_means.workspace(points, k)
-    first, second = points[:k], points[k : 2 * k]
-    for centers in (first, second, second + 0.1, first + 1e3 * np.eye(k, 8)):
-        labels, sums, mass = k_means.assign_and_sum(points, w, centers, work)
-        fresh_labels, fresh_sums, fresh_mass = k_means.assign_and_sum(points, w, centers)
-        np.testing.assert_array_equal(labels, fresh_labels)
-        np.testing.assert_allclose(sums, fresh_sums, atol=1e-9)
-        np.testing.assert_allclose(mass, fresh_mass, atol=1e-10)
-        assert np.array_equal(mass == 0, fresh_mass == 0), "an emptied cluster must be seen to be empty"
+def test_sums_keep_the_precision():
+    sums, mass = k_means.sums_by_label(X.astype(np.float32), None, LABELS, 2)
+    assert sums.dtype == np.float32
+    assert mass.dtype == np.float32
 
 
 def test_assign_and_sum_counts_a_tied_point_once():
@@ -136,6 +149,33 @@ def test_update_centers_restarts_an_empty_cluster_at_the_farthest_point():
     np.testing.assert_allclose(moved[0], [5, 1], err_msg="the point was taken away from its old cluster")
 
 
+def test_a_restarted_cluster_takes_the_points_weight_with_it():
+    centers, labels = np.array([[5.0, 1.0], [99.0, 99.0]]), np.zeros(5, dtype=int)
+    weight = np.array([1.0, 2.0, 1.0, 1.0, 3.0])
+    sums, mass = np.array([weight @ X, [0.0, 0.0]]), np.array([weight.sum(), 0.0])
+    moved = k_means.update_centers(X, weight, centers, labels, sums, mass)
+    far = np.argmax(((X - centers[0]) ** 2).sum(axis=1))
+    left = np.arange(5) != far
+    np.testing.assert_allclose(moved[0], np.average(X[left], axis=0, weights=weight[left]))
+    np.testing.assert_allclose(moved[1], X[far])
+
+
+def test_an_empty_cluster_stays_where_no_point_is_away_from_its_center():
+    same, centers = np.full((3, 2), 4.0), np.array([[4.0, 4.0], [7.0, 7.0]])
+    sums, mass = np.array([[12.0, 12.0], [0.0, 0.0]]), np.array([3.0, 0.0])
+    moved = k_means.update_centers(same, None, centers, np.zeros(3, dtype=int), sums, mass)
+    np.testing.assert_array_equal(moved, centers)
+
+
+def test_the_tolerance_is_for_the_sum_of_all_squared_moves(blobs):
+    points, weight = blobs
+    start = points[:6]
+    once = k_means.lloyd(points, weight, start, max_iter=1, tol=0.0)
+    moved = np.sum((once.centers - start) ** 2)
+    above, below = (k_means.lloyd(points, weight, start, tol=moved * factor) for factor in (1.001, 0.999))
+    assert above.n_iter == 1 and below.n_iter > 1, (above.n_iter, below.n_iter)
+
+
 @pytest.mark.parametrize("algorithm", ["lloyd", "elkan"])
 def test_iterations_end_at_a_fixed_point(blobs, algorithm):
     points, weight = blobs
@@ -157,25 +197,14 @@ def test_lloyd_never_raises_the_inertia(blobs):
     assert all(later <= earlier * (1 + 1e-12) for earlier, later in itertools.pairwise(inertia))
 
 
-def test_elkan_labels_bring_stale_labels_up_to_date(blobs):
-    points, _ = blobs
-    centers = points[:6]
-    labels = np.zeros(len(points), dtype=np.int32)
-    upper, lower = np.full(len(points), np.inf), np.zeros((len(points), 6))
-    k_means.elkan_labels(points, centers, labels, upper, lower)
-    distance = np.sqrt(((points[:, None] - centers) ** 2).sum(axis=2))
-    np.testing.assert_array_equal(labels, distance.argmin(axis=1))
-    np.testing.assert_allclose(upper, distance.min(axis=1), atol=1e-12)
-    assert np.all(lower <= distance + 1e-12), "a lower bound must not exceed the distance"
-
-
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 9))
 def test_lloyd_and_elkan_walk_the_same_path_even_through_ties(seed, k):
     rng = np.random.default_rng(seed)
     grid = rng.integers(0, 4, (60, 2)).astype(float)  # a grid is full of points between two centers
     start = grid[rng.choice(60, k, replace=False)]
-    a, b = k_means.lloyd(grid, None, start), k_means.elkan(grid, None, start)
+    a = k_means.lloyd(grid, None, start, passes=one_pass.OnePass(grid, None, k))
+    b = k_means.elkan(grid, None, start)
     np.testing.assert_array_equal(a.labels, b.labels)
     assert a.n_iter == b.n_iter
 
@@ -185,6 +214,13 @@ def test_k_means_plus_plus_chooses_far_points():
     for seed in range(20):
         centers = k_means.k_means_plus_plus(far, None, 3, np.random.default_rng(seed))
         assert set(np.round(centers[:, 0] / 100)) == {0, 1, 2}, "one center for each far group"
+
+
+def test_k_means_plus_plus_has_an_answer_where_every_point_lies_on_a_center():
+    same = np.full((4, 2), 3.0)
+    np.testing.assert_array_equal(
+        k_means.k_means_plus_plus(same, None, 3, np.random.default_rng(0)), same[:3]
+    )
 
 
 def test_k_means_plus_plus_never_chooses_a_point_without_weight(blobs):
@@ -242,6 +278,82 @@ def test_reassign_small_moves_only_starved_centers(blobs):
     np.testing.assert_allclose(mass, [100, 50, 50])
 
 
+# What makes it fast.
+
+
+def test_points_as_columns_appends_a_one_to_each_point():
+    np.testing.assert_array_equal(one_pass.points_as_columns(X), np.column_stack([X, np.ones(5)]).T)
+
+
+def test_points_as_columns_keeps_the_precision():
+    assert one_pass.points_as_columns(X.astype(np.float32)).dtype == np.float32
+
+
+def test_score_rows_give_squared_distances_less_the_points_own_square():
+    expected = ((X[None] - CENTERS[:, None]) ** 2).sum(axis=2) - (X**2).sum(axis=1)
+    np.testing.assert_allclose(
+        one_pass.score_rows(CENTERS) @ np.column_stack([X, np.ones(5)]).T, expected, atol=1e-12
+    )
+
+
+def test_mark_nearest_marks_the_smallest_score_once():
+    score = np.array([[1.0, 5.0, 2.0], [3.0, 4.0, 2.0]])
+    one_hot = one_pass.mark_nearest(score)
+    np.testing.assert_array_equal(one_hot, [[1, 0, 1], [0, 1, 0]], "a tie goes to the lower index")
+
+
+@pytest.mark.parametrize("k", [2, one_pass.ONE_HOT_LIMIT + 5])
+def test_the_fast_search_finds_the_plain_ones_labels(blobs, k):
+    centers = blobs[0][:k] + 0.1
+    np.testing.assert_array_equal(
+        one_pass.nearest(blobs[0], centers), k_means.nearest_center(blobs[0], centers)
+    )
+
+
+def test_sorted_sums_are_the_plain_ones(blobs):
+    points, weight = blobs
+    labels = k_means.nearest_center(points, points[:7])
+    for fast, plain in zip(
+        one_pass.sorted_sums(points, weight, labels, 9),
+        k_means.sums_by_label(points, weight, labels, 9),
+        strict=True,
+    ):
+        np.testing.assert_allclose(fast, plain, atol=1e-10)
+
+
+@pytest.mark.parametrize("k", [5, one_pass.ONE_HOT_LIMIT + 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_one_pass_moves_only_what_changed(blobs, k, weighted):
+    points, weight = blobs
+    w = weight if weighted else None
+    passes = one_pass.OnePass(points, w, k)
+    first, second = points[:k], points[k : 2 * k]
+    for centers in (first, second, second + 0.1, first + 1e3 * np.eye(k, 8)):
+        labels, sums, mass = passes(centers)
+        fresh_labels, fresh_sums, fresh_mass = k_means.assign_and_sum(points, w, centers)
+        np.testing.assert_array_equal(labels, fresh_labels)
+        np.testing.assert_allclose(sums, fresh_sums, atol=1e-9)
+        np.testing.assert_allclose(mass, fresh_mass, atol=1e-10)
+        assert np.array_equal(mass == 0, fresh_mass == 0), "an emptied cluster must be seen to be empty"
+
+
+def test_one_pass_counts_a_tied_point_once():
+    labels, _, mass = one_pass.OnePass(np.zeros((1, 1)), None, 2)(np.array([[1.0], [-1.0]]))
+    assert (labels[0], mass.sum()) == (0, 1), "a point between two centers belongs to the first, once"
+
+
+def test_elkan_labels_bring_stale_labels_up_to_date(blobs):
+    points, _ = blobs
+    centers = points[:6]
+    labels = np.zeros(len(points), dtype=np.int32)
+    upper, lower = np.full(len(points), np.inf), np.zeros((len(points), 6))
+    elkan.elkan_labels(points, centers, labels, upper, lower)
+    distance = np.sqrt(((points[:, None] - centers) ** 2).sum(axis=2))
+    np.testing.assert_array_equal(labels, distance.argmin(axis=1))
+    np.testing.assert_allclose(upper, distance.min(axis=1), atol=1e-12)
+    assert np.all(lower <= distance + 1e-12), "a lower bound must not exceed the distance"
+
+
 # The estimators.
 
 
@@ -258,9 +370,27 @@ def test_same_start_gives_scikit_learns_answer(blobs, algorithm):
     np.testing.assert_allclose(ours.transform(points), theirs.transform(points), rtol=1e-7)
 
 
-def test_predict_on_training_data_gives_the_labels(blobs):
-    model = KMeans(6, random_state=0).fit(blobs[0])
-    np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_)
+@pytest.mark.filterwarnings("ignore:k-means stopped")
+@pytest.mark.parametrize("algorithm", ["lloyd", "elkan"])
+@pytest.mark.parametrize(
+    "options", [{"tol": 0.05}, {"max_iter": 1}, {"max_iter": 2}, {"max_iter": 3}], ids=str
+)
+def test_what_is_returned_belongs_to_the_last_centers(blobs, algorithm, options):
+    model = KMeans(6, init=blobs[0][:6], algorithm=algorithm, **{"tol": 0, **options}).fit(blobs[0])
+    np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_, "stopped early, labels_ are stale")
+    assert model.inertia_ == pytest.approx(-model.score(blobs[0]), rel=1e-9), (
+        "stopped early, inertia_ is stale"
+    )
+
+
+@pytest.mark.parametrize("rung", ["lloyd", "elkan"])
+@pytest.mark.parametrize("options", [{"tol": 0.5}, {"max_iter": 1}, {"max_iter": 3}], ids=str)
+def test_an_iteration_that_stops_early_labels_its_last_centers(blobs, rung, options):
+    run = getattr(k_means, rung)(blobs[0], None, blobs[0][:6], **options)
+    expected = k_means.nearest_center(blobs[0], run.centers)
+    np.testing.assert_array_equal(
+        run.labels, expected, "the labels belong to the centers before the last move"
+    )
 
 
 FRAME_METHODS = ["fit_predict", "fit_transform", "predict", "transform", "score"]
@@ -504,9 +634,17 @@ def test_breaks_and_mends(verdicts, name):
     assert verdicts[name].remedy.verdict == "holds", verdicts[name].remedy
 
 
-def test_the_claim_of_greedy_starts_tells_them_from_plain_ones():
-    remedy = FAILURE_MODES[0].remedy
+def test_the_share_of_greedy_starts_is_far_below_that_of_plain_ones():
     plain = stuck_probability(init="k-means++", candidates=1)
     greedy = stuck_probability(init="k-means++")
     assert plain == pytest.approx(0.00989, rel=1e-3) and greedy < plain / 400
-    assert plain - greedy > 4 * remedy.tolerance, "a greedy start that is not greedy must be refuted"
+    assert plain - greedy > 4 * UNLUCKY_START.remedy.tolerance, (
+        "a greedy start that is not greedy must be refuted"
+    )
+
+
+def test_the_formulas_say_where_they_end():
+    with pytest.raises(ValueError, match="spacing above 6, got 5"):
+        stuck_probability(init="random", spacing=5.0)
+    with pytest.raises(ValueError, match="leaves the cut in the gap"):
+        misplaced_by_formula(cells=2, width=3.0, gap=1.0, small=1.0, share=0.9, n=2000)

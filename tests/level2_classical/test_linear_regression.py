@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from level2_classical import linear_regression
 from level2_classical.failure_modes.linear_regression import FAILURE_MODES
 from level2_classical.linear_regression import LinearRegression
+from level2_classical.parts.linear_regression import blocks, inference, other_solvers, rank
 from shared.datasets import load_diabetes, load_longley
 
 # Certified by NIST, Statistical Reference Datasets, Linear Regression, "Longley" (public domain).
@@ -34,33 +35,56 @@ def design_of(X, weight=None):
     return np.sqrt(weight)[:, None] * np.column_stack([np.ones(len(X)), X])
 
 
+# ---- in one breath ----------------------------------------------------------------------------------------
+
+
+def test_plain_least_squares_on_a_line_by_hand():
+    # about the means (1, 3): Σxy/Σx² = (−1·−2 + 1·3)/2
+    intercept, coef, errors = linear_regression.plain_least_squares(
+        np.array([[0.0], [1.0], [2.0]]), np.array([1.0, 2.0, 6.0])
+    )
+    assert intercept == pytest.approx(0.5)
+    np.testing.assert_allclose(coef, [2.5])
+    np.testing.assert_allclose(errors, [np.sqrt(1.5 / 2)])  # residuals ½, −1, ½; s² = 1.5 over one degree
+
+
+@pytest.mark.parametrize("solver", ["qr", "normal", "gradient_descent"])
+def test_plain_least_squares_equals_the_estimator(solver):
+    X, Y, _ = small_problem(n=2500)  # more rows than one block
+    intercept, coef, errors = linear_regression.plain_least_squares(X, Y[:, 0])
+    model = LinearRegression(solver=solver).fit(X, Y[:, 0])
+    assert intercept == pytest.approx(model.intercept_, rel=1e-9)
+    np.testing.assert_allclose(coef, model.coef_, rtol=1e-9)
+    np.testing.assert_allclose(errors, model.standard_errors_[1:], rtol=1e-9)
+
+
 # ---- functions, one at a time -----------------------------------------------------------------------------
 
 
 def test_column_means():
     X, _, weight = small_problem(n=3000)
-    np.testing.assert_allclose(linear_regression.column_means(X, None), X.mean(axis=0), rtol=1e-13)
-    weighted = linear_regression.column_means(X, weight)
+    np.testing.assert_allclose(blocks.column_means(X, None), X.mean(axis=0), rtol=1e-13)
+    weighted = blocks.column_means(X, weight)
     np.testing.assert_allclose(weighted, np.average(X, axis=0, weights=weight), rtol=1e-13)
 
 
 def test_column_means_of_constant_columns_are_exact():
     X = np.full((5000, 2), 0.1)
-    assert np.all(linear_regression.column_means(X, np.linspace(0.1, 1, 5000)) == 0.1)
+    assert np.all(blocks.column_means(X, np.linspace(0.1, 1, 5000)) == 0.1)
 
 
 def test_centered_blocks():
     X, Y, weight = small_problem(n=2500)
-    blocks = list(linear_regression.centered_blocks(X, Y, weight, X[0], Y[0]))
-    assert len(blocks) > 1, "the rows should come in several blocks"
+    taken = list(blocks.centered_blocks(X, Y, weight, X[0], Y[0]))
+    assert len(taken) > 1, "the rows should come in several blocks"
     expected = np.sqrt(weight)[:, None] * np.hstack([X - X[0], Y - Y[0]])
-    np.testing.assert_allclose(np.vstack(blocks), expected, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(np.vstack(taken), expected, rtol=1e-13, atol=1e-15)
 
 
 @pytest.mark.parametrize("k", [1, 9])
 def test_compress_keeps_all_that_the_coefficients_need(k):
     X, Y, _ = small_problem(k=k)
-    kept = linear_regression.compress(np.hstack([X, Y]), 3)
+    kept = blocks.compress(np.hstack([X, Y]), 3)
     assert kept.shape == (3, 3 + k)
     np.testing.assert_allclose(np.tril(kept[:, :3], -1), 0, atol=1e-12)
     np.testing.assert_allclose(kept[:, :3].T @ kept, X.T @ np.hstack([X, Y]), rtol=1e-12)
@@ -68,7 +92,7 @@ def test_compress_keeps_all_that_the_coefficients_need(k):
 
 def test_triangle_of_blocks_is_the_triangle_of_the_whole():
     M = np.random.default_rng(1).standard_normal((100, 5))
-    kept = linear_regression.triangle([M[:40], M[40:42], M[42:]], 4)
+    kept = blocks.triangle([M[:40], M[40:42], M[42:]], 4)
     assert kept.shape == (4, 5)
     np.testing.assert_allclose(kept[:, :4].T @ kept, M[:, :4].T @ M, rtol=1e-12, atol=1e-12)
 
@@ -95,21 +119,21 @@ def test_rank_is_judged_in_unit_columns():
 
 def test_minimum_norm():
     R = np.array([[3.0, 4.0], [0.0, 0.0]])
-    solution = linear_regression.minimum_norm(R, np.array([[25.0], [0.0]]), 1)
+    solution = rank.minimum_norm(R, np.array([[25.0], [0.0]]), 1)
     np.testing.assert_allclose(solution.coef, [[3.0], [4.0]])
     np.testing.assert_allclose(solution.factor @ solution.factor.T, np.linalg.pinv(R.T @ R), atol=1e-15)
 
 
 def test_minimum_norm_keeps_a_small_column_beside_a_repeated_one():
     R = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1e-20], [0.0, 0.0, 0.0]])
-    solution = linear_regression.minimum_norm(R, np.array([[2.0], [3.0], [0.0]]), 2)
+    solution = rank.minimum_norm(R, np.array([[2.0], [3.0], [0.0]]), 2)
     np.testing.assert_allclose(solution.coef, [[1.0], [1.0], [3e20]], rtol=1e-12)
     np.testing.assert_allclose(R @ solution.factor @ solution.factor.T @ R.T, np.diag([1, 1, 0]), atol=1e-14)
 
 
 def test_minimum_norm_with_fewer_rows_than_columns():
     R = np.array([[3.0, 4.0, 0.0], [0.0, 0.0, 2.0]])
-    solution = linear_regression.minimum_norm(R, np.array([[25.0], [4.0]]), 2)
+    solution = rank.minimum_norm(R, np.array([[25.0], [4.0]]), 2)
     np.testing.assert_allclose(solution.coef, [[3.0], [4.0], [2.0]])
 
 
@@ -117,18 +141,18 @@ def test_null_directions_change_no_fitted_value_and_touch_no_other_column():
     rng = np.random.default_rng(3)
     A = rng.standard_normal((30, 4)) * [1.0, 1e6, 1e-6, 1.0]
     A = np.column_stack([A, A[:, 0] - 2e-6 * A[:, 1], np.zeros(30)])
-    null = linear_regression.null_directions(np.linalg.qr(A)[1], 4)
+    null = rank.null_directions(np.linalg.qr(A)[1], 4)
     assert null.shape == (6, 2) and np.linalg.matrix_rank(null) == 2
     np.testing.assert_allclose(A @ null, 0, atol=1e-12 * np.abs(A).max() * np.abs(null).max())
     np.testing.assert_array_equal(null.any(axis=1), [True, True, False, False, True, True])
-    assert linear_regression.null_directions(A[:3], 3).shape == (6, 3), "fewer rows than columns"
-    assert linear_regression.null_directions(np.eye(2), 2).shape == (2, 0)
+    assert rank.null_directions(A[:3], 3).shape == (6, 3), "fewer rows than columns"
+    assert rank.null_directions(np.eye(2), 2).shape == (2, 0)
 
 
 def test_variance_decomposition_of_two_columns():
     rho = 0.6  # the correlation; the singular values are √(1 ± ρ), both directions at 45°
     R = np.array([[1.0, rho], [0.0, 0.8]]) * [1e6, -1e-6]
-    parts = linear_regression.variance_decomposition(R, 2)
+    parts = rank.variance_decomposition(R, 2)
     np.testing.assert_allclose(parts.indices, [1.0, 2.0], rtol=1e-12)
     np.testing.assert_allclose(parts.inflation, [1 / (1 - rho**2)] * 2, rtol=1e-12)
     np.testing.assert_allclose(parts.proportions, [[0.2, 0.2], [0.8, 0.8]], rtol=1e-12)
@@ -136,7 +160,7 @@ def test_variance_decomposition_of_two_columns():
 
 def test_variance_decomposition_leaves_exact_dependences_out():
     R = np.array([[1.0, 0.6, 0.0], [0.0, 0.8, 0.0], [0.0, 0.0, 0.0]])
-    parts = linear_regression.variance_decomposition(R, 2)
+    parts = rank.variance_decomposition(R, 2)
     assert parts.indices.shape == (2,) and parts.proportions.shape == (2, 3)
     np.testing.assert_allclose(parts.inflation, [1 / 0.64, 1 / 0.64, 0], rtol=1e-12)
     assert np.all(parts.proportions[:, 2] == 0)
@@ -149,28 +173,28 @@ def test_nearly_dependent_columns_are_found():
 
     def found(M):
         R = np.linalg.qr(M)[1]
-        return linear_regression.nearly_dependent(linear_regression.variance_decomposition(R, M.shape[1]))
+        return rank.nearly_dependent(rank.variance_decomposition(R, M.shape[1]))
 
     assert found(A) == []
     assert found(near[:, :7]) == [1, 4, 6]
     assert found(near) == [1, 2, 4, 5, 6, 7], "two dependences at once; the second needs column 5, too"
     # half of the variance from an index just below the limit: still two columns, never one
-    parts = linear_regression.VarianceDecomposition(
+    parts = rank.VarianceDecomposition(
         np.array([1, 29, 31]), np.ones(3), np.array([[0, 0, 0.9], [0.4, 0.6, 0], [0.6, 0.4, 0.1]])
     )
-    assert linear_regression.nearly_dependent(parts) == [0, 1]
+    assert rank.nearly_dependent(parts) == [0, 1]
 
 
 def test_normal_equations():
     M = np.random.default_rng(2).standard_normal((90, 5))
-    G, c = linear_regression.normal_equations([M[:50], M[50:]], 3)
+    G, c = other_solvers.normal_equations([M[:50], M[50:]], 3)
     np.testing.assert_allclose(G, M[:, :3].T @ M[:, :3], rtol=1e-12)
     np.testing.assert_allclose(c, M[:, :3].T @ M[:, 3:], rtol=1e-12, atol=1e-13)
 
 
 def test_unit_columns():
     G = np.array([[4.0, 3.0, 0.0], [3.0, 9.0, 0.0], [0.0, 0.0, 0.0]])
-    unit, c, length = linear_regression.unit_columns(G, np.array([[2.0], [6.0], [0.0]]))
+    unit, c, length = other_solvers.unit_columns(G, np.array([[2.0], [6.0], [0.0]]))
     np.testing.assert_allclose(length, [[2.0], [3.0], [1.0]])
     np.testing.assert_allclose(unit, [[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 0.0]])
     np.testing.assert_allclose(c, [[1.0], [2.0], [0.0]])
@@ -179,7 +203,7 @@ def test_unit_columns():
 def test_solve_normal_equations():
     A = np.random.default_rng(3).standard_normal((20, 3)) * [1.0, 1e6, 1e-6]
     beta = np.array([[1.0], [2e-6], [3e6]])
-    solution = linear_regression.solve_normal_equations(A.T @ A, A.T @ (A @ beta))
+    solution = other_solvers.solve_normal_equations(A.T @ A, A.T @ (A @ beta))
     np.testing.assert_allclose(solution.coef, beta, rtol=1e-10)
     np.testing.assert_allclose(
         A @ solution.factor @ solution.factor.T @ A.T, A @ np.linalg.pinv(A), atol=1e-9
@@ -188,15 +212,15 @@ def test_solve_normal_equations():
 
 @pytest.mark.parametrize("G", [np.ones((2, 2)), np.zeros((2, 2)), np.array([[1, 1 - 1e-9], [1 - 1e-9, 1]])])
 def test_normal_equations_know_when_they_are_not_to_be_trusted(G):
-    assert linear_regression.solve_normal_equations(np.asarray(G, float), np.ones((2, 1))) is None
+    assert other_solvers.solve_normal_equations(np.asarray(G, float), np.ones((2, 1))) is None
 
 
 def test_solve_by_descent():
     G, beta = np.array([[4.0, 1.0], [1.0, 9.0]]), np.array([[1.0, -1.0], [2.0, 0.0]])
-    coef, steps, converged = linear_regression.solve_by_descent(G, G @ beta, max_iter=1000, tol=1e-12)
+    coef, steps, converged = other_solvers.solve_by_descent(G, G @ beta, max_iter=1000, tol=1e-12)
     assert converged and 1 < steps < 1000
     np.testing.assert_allclose(coef, beta, atol=1e-10)
-    assert not linear_regression.solve_by_descent(G, G @ beta, max_iter=3, tol=1e-12)[2]
+    assert not other_solvers.solve_by_descent(G, G @ beta, max_iter=3, tol=1e-12)[2]
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
@@ -244,29 +268,23 @@ def test_two_sided_p_value():
     import scipy.stats
 
     t = np.array([-3.0, 0.0, 1.5, 30.0])
+    np.testing.assert_allclose(inference.two_sided_p_value(t, 7), 2 * scipy.stats.t.sf(abs(t), 7), rtol=1e-12)
     np.testing.assert_allclose(
-        linear_regression.two_sided_p_value(t, 7), 2 * scipy.stats.t.sf(abs(t), 7), rtol=1e-12
-    )
-    np.testing.assert_allclose(
-        linear_regression.two_sided_p_value(t, None), 2 * scipy.stats.norm.sf(abs(t)), rtol=1e-12
+        inference.two_sided_p_value(t, None), 2 * scipy.stats.norm.sf(abs(t)), rtol=1e-12
     )
 
 
 def test_two_sided_quantile():
     import scipy.stats
 
-    assert linear_regression.two_sided_quantile(0.9, 7) == pytest.approx(
-        scipy.stats.t.ppf(0.95, 7), rel=1e-12
-    )
-    assert linear_regression.two_sided_quantile(0.9, None) == pytest.approx(
-        scipy.stats.norm.ppf(0.95), rel=1e-12
-    )
+    assert inference.two_sided_quantile(0.9, 7) == pytest.approx(scipy.stats.t.ppf(0.95, 7), rel=1e-12)
+    assert inference.two_sided_quantile(0.9, None) == pytest.approx(scipy.stats.norm.ppf(0.95), rel=1e-12)
 
 
 def test_studentized_deleted_residuals_are_those_of_fits_without_the_row():
     X, Y, _ = small_problem(n=20, k=1)
     model = LinearRegression().fit(X, Y[:, 0])
-    result = linear_regression.studentized_deleted_residuals(
+    result = inference.studentized_deleted_residuals(
         model.residuals_[:, None], model.leverage_, model.df_residual_
     )
     for i in (0, 7, 19):
@@ -280,9 +298,7 @@ def test_studentized_deleted_residuals_are_those_of_fits_without_the_row():
 def test_wald_f_of_one_coefficient_is_t_squared():
     X, Y, _ = small_problem()
     model = LinearRegression().fit(X, Y)
-    test = linear_regression.wald_f(
-        model.coef_, model.covariance()[:, 1:, 1:], np.array([[0.0, 1.0, 0.0]]), 56
-    )
+    test = inference.wald_f(model.coef_, model.covariance()[:, 1:, 1:], np.array([[0.0, 1.0, 0.0]]), 56)
     np.testing.assert_allclose(test.statistic, model.t_values_[:, 2] ** 2, rtol=1e-10)
     np.testing.assert_allclose(test.p_value, model.p_values_[:, 2], rtol=1e-8)
     assert (test.df_num, test.df_denom) == (1, 56)
@@ -292,7 +308,7 @@ def test_wald_f_of_all_slopes_is_the_f_of_r_squared():
     X, Y, _ = small_problem(k=1)
     model = LinearRegression().fit(X, Y[:, 0])
     restrictions = np.eye(4)[1:]
-    test = linear_regression.wald_f(model._estimate(), model.covariance()[None], restrictions, 56)
+    test = inference.wald_f(model._estimate(), model.covariance()[None], restrictions, 56)
     expected = (model.r_squared_ / 3) / ((1 - model.r_squared_) / 56)
     np.testing.assert_allclose(test.statistic, [expected], rtol=1e-10)
     assert model.f_test().statistic == pytest.approx(expected, rel=1e-10)
@@ -301,7 +317,7 @@ def test_wald_f_of_all_slopes_is_the_f_of_r_squared():
 def test_orthonormal_restrictions():
     rng = np.random.default_rng(8)
     B, C, estimate = rng.standard_normal((4, 3)), rng.standard_normal((2, 4)), rng.standard_normal((5, 4))
-    theta, P = linear_regression.orthonormal_restrictions(estimate, B, C)
+    theta, P = inference.orthonormal_restrictions(estimate, B, C)
     np.testing.assert_allclose(P.T @ P, np.eye(2), atol=1e-14)
     np.testing.assert_allclose(P @ P.T @ (C @ B).T, (C @ B).T, atol=1e-14)  # they span the same
     np.testing.assert_allclose(theta @ (P.T @ (C @ B).T), estimate @ C.T, rtol=1e-12)
@@ -313,7 +329,7 @@ def test_gaussian_log_likelihood():
     residual, weight = np.array([1.0, -2.0, 0.5]), np.array([1.0, 2.0, 4.0])
     rss = np.sum(weight * residual**2)
     expected = scipy.stats.norm.logpdf(residual, scale=np.sqrt(rss / 3 / weight)).sum()
-    np.testing.assert_allclose(linear_regression.gaussian_log_likelihood(np.array([rss]), weight), [expected])
+    np.testing.assert_allclose(inference.gaussian_log_likelihood(np.array([rss]), weight), [expected])
 
 
 # ---- the estimator ------------------------------------------------------------------------------------------
@@ -371,7 +387,8 @@ def test_predict_adds_the_intercept():
 def test_float32_stays_float32():
     X, Y, _ = small_problem()
     model = LinearRegression().fit(X.astype(np.float32), Y.astype(np.float32))
-    assert model.coef_.dtype == model.predict(X).dtype == np.float32
+    assert model.coef_.dtype == np.float32
+    assert model.predict(X).dtype == np.float32
     np.testing.assert_allclose(model.coef_, LinearRegression().fit(X, Y).coef_, rtol=1e-4)
 
 
@@ -459,7 +476,7 @@ def test_prediction_interval_of_an_observation_is_wider_by_its_own_error():
     low, high = model.prediction_interval(X[:5], 0.9).T
     mean_low, mean_high = model.prediction_interval(X[:5], 0.9, of="mean").T
     np.testing.assert_allclose((low + high) / 2, model.predict(X[:5]), rtol=1e-12)
-    quantile = linear_regression.two_sided_quantile(0.9, 56)
+    quantile = inference.two_sided_quantile(0.9, 56)
     difference = ((high - low) ** 2 - (mean_high - mean_low) ** 2) / (2 * quantile) ** 2
     np.testing.assert_allclose(difference, model.residual_variance_, rtol=1e-10)
 

@@ -33,6 +33,89 @@ from level3_deep_learning.modules import (
     mse_loss,
 )
 
+# In one breath
+
+
+class PlainPair(modules.PlainModule):
+    """Two linear layers, one of them below a module of its own."""
+
+    def __init__(self, rng):
+        self.first, self.inner = modules.PlainLinear(3, 4, rng), modules.PlainModule()
+        self.inner.second = modules.PlainLinear(4, 2, rng)
+        self.label = "not a tensor"
+
+    def forward(self, x):
+        return self.inner.second(self.first(x))
+
+
+def test_plain_names_are_the_way_through_the_tree():
+    names = [name for name, _ in PlainPair(np.random.default_rng(0)).named_parameters()]
+    assert names == ["first.weight", "first.bias", "inner.second.weight", "inner.second.bias"]
+
+
+def test_plain_state_is_a_copy_and_comes_back():
+    network = PlainPair(np.random.default_rng(0))
+    state = network.state_dict()
+    network.first.weight.array[...] = 0
+    assert state["first.weight"].any(), "a saved state does not follow the network"
+    network.load_state_dict(state)
+    np.testing.assert_array_equal(network.first.weight.array, state["first.weight"])
+
+
+def test_a_loaded_plain_state_stays_as_it_was_saved():
+    network = PlainPair(np.random.default_rng(0))
+    state = network.state_dict()
+    before = {name: array.copy() for name, array in state.items()}
+    network.load_state_dict(state)
+    for _, tensor in network.named_parameters():
+        tensor.array[...] += 1
+    for name, array in state.items():
+        np.testing.assert_array_equal(
+            array, before[name], err_msg=f"training after loading moved the saved {name}"
+        )
+
+
+def plain_and_whole():
+    """The plain pair and a `Sequential` with the same weights."""
+    plain = PlainPair(np.random.default_rng(0))
+    first, second = Linear(3, 4, rng=0), Linear(4, 2, rng=1)
+    whole = Sequential(OrderedDict(first=first, inner=Sequential(OrderedDict(second=second)))).double()
+    whole.load_state_dict(plain.state_dict())
+    return plain, whole
+
+
+def test_plain_modules_equal_the_whole():
+    plain, whole = plain_and_whole()
+    assert [name for name, _ in whole.named_parameters()] == [name for name, _ in plain.named_parameters()]
+    X = Tensor(np.random.default_rng(1).normal(size=(5, 3)))
+    np.testing.assert_allclose(plain(X).array, whole(X).array, rtol=1e-12)
+
+
+def test_plain_gradients_equal_the_wholes():
+    plain, whole = plain_and_whole()
+    X = Tensor(np.random.default_rng(1).normal(size=(5, 3)))
+    for network in (plain, whole):
+        (network(X) ** 2).sum().backward()
+    for (name, ours), (_, theirs) in zip(plain.named_parameters(), whole.named_parameters(), strict=True):
+        np.testing.assert_allclose(ours.grad.array, theirs.grad.array, rtol=1e-12, err_msg=name)
+
+
+def moved_by_one_step(network, tied):
+    """How far a step of size 1 along every parameter that is met moves the tied tensor, in units of its gradient."""
+    before = tied.array.copy()
+    (network(Tensor(np.ones((1, 3)))) ** 2).sum().backward()
+    for _, tensor in network.named_parameters():
+        tensor.array[...] -= tensor.grad.array
+    return (before - tied.array) / tied.grad.array
+
+
+def test_a_tied_tensor_moves_twice_in_a_plain_step_and_once_in_the_whole():
+    plain = PlainPair(np.random.default_rng(0))
+    plain.inner.second = plain.first = modules.PlainLinear(3, 3, np.random.default_rng(2))
+    np.testing.assert_allclose(moved_by_one_step(plain, plain.first.weight), 2.0)
+    layer = Linear(3, 3, rng=2).double()
+    np.testing.assert_allclose(moved_by_one_step(Sequential(layer, layer), layer.weight), 1.0)
+
 
 class Node(Module):
     """A module with one parameter, one buffer and the children it is given."""

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from level1_foundations import automatic_differentiation as ad
 from level1_foundations.automatic_differentiation import Tensor, no_grad
 from level1_foundations.gradient_descent import SGD, Adam
-from level3_deep_learning import minibatch_training, multilayer_perceptron
+from level3_deep_learning import multilayer_perceptron
 from level3_deep_learning.failure_modes.multilayer_perceptron import FAILURE_MODES
-from level3_deep_learning.minibatch_training import Patience
 from level3_deep_learning.modules import DataLoader, Sequential
 from level3_deep_learning.multilayer_perceptron import MLP, MLPClassifier
+from level3_deep_learning.parts.multilayer_perceptron import minibatch_training
+from level3_deep_learning.parts.multilayer_perceptron.minibatch_training import Patience
 
 ACTIVATIONS = ("relu", "tanh", "logistic", "gelu", "identity")
 
@@ -46,6 +47,48 @@ def fit_quietly(model, *data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return model.fit(*data)
+
+
+# In one breath
+
+
+def test_plain_training_steps_by_hand():
+    # one layer, two classes, both logits 0: P is ½, the error ±½; a step of 1 moves W by −Δ x
+    W, b, losses = multilayer_perceptron.plain_training(
+        np.array([[2.0]]), np.array([1]), [np.zeros((2, 1))], [np.zeros(2)], 1.0, 1
+    )
+    np.testing.assert_allclose(losses, [np.log(2)])
+    np.testing.assert_allclose(W[0], [[-1.0], [1.0]])
+    np.testing.assert_allclose(b[0], [-0.5, 0.5])
+
+
+def test_plain_training_leaves_the_first_weights_as_they_were(rng):
+    W, b = multilayer_perceptron.plain_weights([3, 4, 2], rng)
+    before = [w.copy() for w in W]
+    multilayer_perceptron.plain_training(rng.normal(size=(5, 3)), np.array([0, 1, 0, 1, 1]), W, b, 0.5, 2)
+    assert all(map(np.array_equal, W, before))
+
+
+def test_plain_training_equals_backpropagation_and_the_engine(rng):
+    X, y = rng.normal(size=(30, 4)), rng.integers(0, 3, 30)
+    network = MLP([4, 6, 5, 3], "relu", "he", dtype=np.float64, rng=1)
+    first = [p.array.copy() for p in network.parameters()]
+    W, b, losses = multilayer_perceptron.plain_training(X, y, first[::2], first[1::2], 0.2, 20)
+
+    by_hand = [array.copy() for array in first]
+    for expected in losses:
+        loss, *gradients = multilayer_perceptron.backpropagation(X, y, by_hand[::2], by_hand[1::2])
+        assert loss == pytest.approx(expected, rel=1e-12)
+        for layer, (dW, db) in enumerate(zip(*gradients, strict=True)):
+            by_hand[2 * layer] -= 0.2 * dW
+            by_hand[2 * layer + 1] -= 0.2 * db
+    batches = [(Tensor(X), Tensor(y))] * 20
+    by_engine = multilayer_perceptron.train_by_ours(network, batches, SGD(network.parameters(), lr=0.2))
+    np.testing.assert_allclose(by_engine, losses, rtol=1e-12)
+    for layer, (w, c) in enumerate(zip(W, b, strict=True)):
+        np.testing.assert_allclose(w, by_hand[2 * layer], rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(w, network[2 * layer].weight.array, rtol=1e-10, atol=1e-13)
+        np.testing.assert_allclose(c, network[2 * layer].bias.array, rtol=1e-10, atol=1e-13)
 
 
 # Backpropagation by hand
@@ -396,7 +439,8 @@ def test_random_state_repeats_a_fit_and_float32_stays(blobs):
     np.testing.assert_array_equal(first.coefs_[0], second.coefs_[0])
     assert not np.array_equal(first.coefs_[0], other.coefs_[0])
     single = fit_quietly(quick(max_iter=3), X.astype(np.float32), y)
-    assert single.coefs_[0].dtype == single.predict_proba(X.astype(np.float32)).dtype == np.float32
+    assert single.coefs_[0].dtype == np.float32
+    assert single.predict_proba(X.astype(np.float32)).dtype == np.float32
 
 
 def test_shuffle_changes_the_order_of_the_batches(blobs):

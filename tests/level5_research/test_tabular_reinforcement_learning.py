@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from level5_research import tabular_reinforcement_learning as rl
 from level5_research.failure_modes import tabular_reinforcement_learning as broken
 from level5_research.failure_modes.tabular_reinforcement_learning import FAILURE_MODES
-from level5_research.tabular_reinforcement_learning_references import random_world
+from level5_research.parts.tabular_reinforcement_learning.references import random_world
 
 GAMMA = 0.9
 
@@ -34,6 +34,50 @@ def corridor(length=4, max_episode_steps=None):
 def endless(max_episode_steps):
     """One state, one action, reward 1, never ends: worth 1/(1 − γ); only a time limit interrupts it."""
     return rl.TabularEnvironment([[[(1.0, 0, 1.0, False)]]], [1.0], max_episode_steps=max_episode_steps)
+
+
+# In one breath
+
+
+def test_plain_value_iteration_by_hand():
+    q = rl.plain_value_iteration(TWO_STATES, GAMMA, tol=1e-10)
+    np.testing.assert_allclose(q.max(axis=1), [10.0, 20.0], atol=1e-10)
+    assert q[0, 1] == 5.0, "a terminated transition earns its reward and has no future"
+
+
+def test_plain_value_iteration_stops_within_tol_of_the_optimum():
+    plan = rl.value_iteration(TWO_STATES, GAMMA, tol=1e-12)
+    error = np.abs(rl.plain_value_iteration(TWO_STATES, GAMMA, tol=1e-2).max(axis=1) - plan.values).max()
+    assert 1e-4 < error <= 1e-2, "the change must fall to tol (1 − γ)/γ, and no further"
+
+
+def test_the_plain_planner_equals_the_whole_one():
+    P = random_world(6, 3, 2, rng=0)
+    q = rl.plain_value_iteration(P, GAMMA, tol=1e-10)
+    np.testing.assert_allclose(q, rl.value_iteration(P, GAMMA, tol=1e-10).q, atol=1e-12)
+
+
+def test_the_plain_learner_equals_the_whole_one_step_by_step():
+    """One action: nothing is left to chance, so both see the same transitions, cut short after three of them."""
+    plain = rl.plain_q_learning(endless(3), 7, 0.9, 0.25, 0.0, np.random.default_rng(0))
+    whole = rl.q_learning(endless(3), 7, gamma=0.9, alpha=0.25, epsilon=0.0, rng=0)
+    np.testing.assert_allclose(plain, whole.q, rtol=1e-14)
+
+
+def test_the_plain_learner_finds_the_optimum_of_the_corridor():
+    plain = rl.plain_q_learning(corridor(3), 300, 0.9, 1.0, 0.3, np.random.default_rng(0))
+    np.testing.assert_allclose(plain, rl.policy_iteration(corridor(3).P, 0.9).q, atol=1e-9)
+
+
+def test_the_plain_learner_explores():
+    """Staying pays a little at once, going on a lot later: without chance the agent stays."""
+    P = [[[(1.0, 0, 1.0, False)], [(1.0, 1, 0.0, False)]], [[(1.0, 1, 9.0, True)], [(1.0, 1, 9.0, True)]]]
+    world = rl.TabularEnvironment(P, [1.0, 0.0], max_episode_steps=5)
+    never, sometimes = (
+        rl.plain_q_learning(world, 60, 0.5, 1.0, epsilon, np.random.default_rng(1))[0, 1]
+        for epsilon in (0.0, 0.5)
+    )
+    assert sometimes == pytest.approx(4.5) and never in (0.0, 4.5)
 
 
 # Planning, one function after the other
@@ -223,6 +267,27 @@ def test_the_generator_seeds_the_world_too():
     first, again, other = (rl.q_learning(world, 50, epsilon=0.0, rng=seed).lengths for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_sarsas_values_follow_from_the_actions_that_were_played():
+    class Recording(rl.TabularEnvironment):
+        def reset(self, **options):
+            self.played = getattr(self, "played", [])
+            self.state, info = super().reset(**options)
+            return self.state, info
+
+        def step(self, action):
+            before = self.state
+            self.state, reward, terminated, *rest = super().step(action)
+            self.played.append((before, int(action), reward, self.state, terminated))
+            return self.state, reward, terminated, *rest
+
+    env = Recording(corridor(3).P, [1.0, 0.0, 0.0])
+    learnt = rl.sarsa(env, 20, gamma=0.9, alpha=0.5, epsilon=0.5, rng=0)
+    q = np.zeros((3, 2))
+    for (s, a, r, t, end), (_, following, *_) in zip(env.played, [*env.played[1:], (0, 0)], strict=True):
+        q[s, a] += 0.5 * (r + 0.9 * q[t, following] * (not end) - q[s, a])
+    np.testing.assert_allclose(learnt.q, q, rtol=1e-12)
 
 
 def test_on_and_off_policy_values_differ_by_the_exploration():

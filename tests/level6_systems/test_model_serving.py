@@ -19,7 +19,7 @@ from level1_foundations import automatic_differentiation as ad
 from level1_foundations.automatic_differentiation import Tensor, no_grad
 from level3_deep_learning import modules
 from level3_deep_learning.multilayer_perceptron import MLP
-from level6_systems import client, measurements, model_serving, onnx_export
+from level6_systems import model_serving
 from level6_systems.failure_modes.model_serving import FAILURE_MODES
 from level6_systems.model_serving import (
     InvalidInput,
@@ -33,8 +33,87 @@ from level6_systems.model_serving import (
     running_service,
     service_in_thread,
 )
+from level6_systems.parts.model_serving import client, measurements, onnx_export
 
 PATIENCE = 20.0  # seconds after which a wait for something that must happen has failed
+
+
+# In one breath
+
+
+def ask(batcher, rows):
+    """The answers of a plain batcher to rows that come together."""
+
+    async def all_of_them():
+        server = asyncio.ensure_future(batcher.run())
+        answers = await asyncio.wait_for(asyncio.gather(*map(batcher.submit, rows)), PATIENCE)
+        server.cancel()
+        return answers
+
+    return asyncio.run(all_of_them())
+
+
+def test_plain_batcher_hands_everyone_the_answer_to_their_row():
+    calls = []
+
+    def double(rows):
+        calls.append(len(rows))
+        return 2 * rows
+
+    answers = ask(model_serving.PlainBatcher(double, maximum_batch=3), np.arange(7.0))
+    np.testing.assert_array_equal(answers, 2 * np.arange(7.0))
+    assert calls == [3, 3, 1], (
+        "rows that wait together go to the model together, at most maximum_batch of them"
+    )
+
+
+def test_plain_batcher_refuses_what_does_not_fit():
+    async def one_too_many():
+        batcher = model_serving.PlainBatcher(lambda rows: rows, queue_limit=1)
+        first = asyncio.ensure_future(batcher.submit(0.0))
+        await asyncio.sleep(0)
+        with pytest.raises(asyncio.QueueFull):
+            await batcher.submit(1.0)
+        first.cancel()
+
+    asyncio.run(one_too_many())
+
+
+def test_plain_batcher_equals_the_micro_batcher():
+    rows = np.random.default_rng(0).standard_normal((9, 3))
+    model = lambda rows: rows @ np.arange(6.0).reshape(3, 2)
+
+    async def whole():
+        batcher = MicroBatcher(model, ServiceConfig(maximum_batch=4, batch_window_ms=1.0))
+        server = asyncio.ensure_future(batcher.run())
+        answers = await asyncio.wait_for(
+            asyncio.gather(*(batcher.submit(row[None]) for row in rows)), PATIENCE
+        )
+        server.cancel()
+        return np.concatenate(answers)
+
+    np.testing.assert_allclose(
+        ask(model_serving.PlainBatcher(model, maximum_batch=4), rows), asyncio.run(whole())
+    )
+
+
+def test_plain_waits_by_hand():
+    np.testing.assert_allclose(
+        model_serving.plain_waits([9.0, 1.0, 1.0, 5.0], [3.0, 2.0, 2.0, 1.0]), [0, 2, 3, 0]
+    )
+
+
+def test_plain_waits_equal_the_cumulative_sums():
+    gaps, services = np.random.default_rng(0).exponential([[1.0], [0.9]], (2, 500))
+    np.testing.assert_allclose(
+        model_serving.plain_waits(gaps, services),
+        model_serving.lindley_waiting_times(gaps, services),
+        atol=1e-10,
+    )
+
+
+def test_lindley_accepts_lists():
+    np.testing.assert_allclose(model_serving.lindley_waiting_times([1, 1], [1, 0.5]), [0, 0])
 
 
 # The functions, one by one: export.
@@ -835,7 +914,7 @@ def test_a_body_of_20_megabytes_is_refused_and_the_answer_arrives(service):
 def test_of_a_body_that_is_too_large_no_more_than_the_limit_is_ever_held():
     import tracemalloc
 
-    from level6_systems.application import RequestRefused, read_body
+    from level6_systems.parts.model_serving.application import RequestRefused, read_body
 
     pieces = iter(range(59, -1, -1))
 
@@ -1016,7 +1095,7 @@ def test_the_live_service_waits_as_lindley_computes():
     model = Doubling()
     payloads = [{"instance": [1, 2]}] * 60
     measured, computed = measurements.live_waiting_times(
-        payloads, 0.8, 0.003, model, np.random.default_rng(0)
+        payloads, 0.8, 0.003, model, np.random.default_rng(0), model_serving.lindley_waiting_times
     )
     # No request can start before its predecessor has left: this bound is exact.
     assert (measured >= computed - 1e-9).all()
@@ -1059,7 +1138,7 @@ def test_a_process_that_cannot_serve_says_why(tmp_path):
 
 
 def test_the_command_line_refuses_bad_settings(capsys):
-    from level6_systems.serve import main
+    from level6_systems.parts.model_serving.serve import main
 
     with pytest.raises(SystemExit) as caught:
         main(["--model", "x.onnx", "--queue-limit", "3"])
@@ -1087,7 +1166,7 @@ def test_example_and_benchmarks_run(monkeypatch):
     monkeypatch.setattr(measurements, "digits_classifier", lambda: untrained)
     assert len(model_serving.example().axes) == 2
     for benchmark in model_serving.benchmarks():
-        ours, theirs = benchmark.setup(32)
+        ours, theirs, _ = benchmark.setup(32)
         np.testing.assert_allclose(ours(), theirs(), atol=1e-5)
 
 

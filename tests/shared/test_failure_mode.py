@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from shared import failure_mode
+from shared import replicates
 from shared.failure_mode import (
     CLAIMS,
     Claim,
     FailureMode,
     SchedulerUnavailable,
     Share,
+    Sweep,
     judge,
     measure,
+    measure_sweep,
     replicate,
 )
 
@@ -50,7 +52,16 @@ def claim():
         relation="≈",
         tolerance=0.5,
         reason="chosen for the test",
+        rival=far_below,
     )
+
+
+def far_below(**parameters):
+    return -1e3
+
+
+def far_above(**parameters):
+    return 1e3
 
 
 def with_values(claim, values, **changes):
@@ -68,7 +79,7 @@ def test_the_interval_is_students(claim):
 
 def test_a_bound_spends_its_level_on_one_side(claim):
     values = list(np.random.default_rng(0).normal(1, 1, 30))
-    result = with_values(claim, values, relation="≤")
+    result = with_values(claim, values, relation="≤", rival=far_above)
     upper = np.mean(values) + stats.t.ppf(1 - 0.05 / CLAIMS, 29) * stats.sem(values)
     assert result.corrected[1] == pytest.approx(upper, rel=1e-8)
 
@@ -83,14 +94,15 @@ def test_a_bound_spends_its_level_on_one_side(claim):
 )  # fmt: skip
 def test_verdicts(claim, relation, mean, verdict):
     values = [mean + 0.01 * side for side in (-1, 1)] * 10
-    result = with_values(claim, values, relation=relation)
+    rival = far_above if relation == "≤" else far_below
+    result = with_values(claim, values, relation=relation, rival=rival)
     assert result.verdict == verdict
     assert result.holds == (verdict == "holds")
 
 
 def test_bounds_report_their_slack(claim):
     assert with_values(claim, [3.0, 3.0], relation="≥").slack == 2.0
-    assert with_values(claim, [0.25, 0.25], relation="≤").slack == 0.75
+    assert with_values(claim, [0.25, 0.25], relation="≤", rival=far_above).slack == 0.75
     assert math.isnan(with_values(claim, [1.0, 1.0]).slack)
 
 
@@ -132,7 +144,9 @@ def test_shares_are_counted_together(claim):
 
 
 def test_no_success_in_many_trials_is_not_certainty(claim):
-    result = with_values(claim, [Share(0, 500)] * 20, relation="≤", predicted=nothing, tolerance=1e-4)
+    result = with_values(
+        claim, [Share(0, 500)] * 20, relation="≤", rival=far_above, predicted=nothing, tolerance=1e-4
+    )
     assert result.interval[1] > 1e-4, "0 of 10,000 leaves room for a share of 3.7e-4"
     assert result.verdict == "inconclusive"
 
@@ -174,9 +188,7 @@ def test_proportions_stay_booleans(claim):
 
 
 def test_measure_runs_both_claims(claim):
-    mode = FailureMode(
-        "shift", "A shift", claim, dataclasses.replace(claim, statement="Again."), print, seeds=60
-    )
+    mode = FailureMode("shift", "A shift", claim, claim, print, seeds=60, symptoms=("the mean moved",))
     outcome = measure(mode)
     assert (outcome.breaks.seeds, outcome.remedy.seeds) == (60, 60)
     assert outcome.breaks.values != outcome.remedy.values, "two claims draw different numbers"
@@ -191,6 +203,69 @@ def test_a_careless_claim_is_refused(claim, change, message):
         dataclasses.replace(claim, **change)
 
 
+@pytest.mark.parametrize(
+    ("relation", "passing", "failing"),
+    [("≈", 1.4, 1.6), ("≥", 0.6, 0.4), ("≥", 9.0, 0.4), ("≤", 1.4, 1.6), ("≤", -9.0, 1.6)],
+)
+def test_a_claim_that_its_rival_passes_is_refused(claim, relation, passing, failing):
+    with pytest.raises(ValueError, match="proves nothing: its rival"):
+        with_values(claim, [1.0, 1.01], relation=relation, rival=passing)
+    assert with_values(claim, [1.0, 1.01], relation=relation, rival=failing).rival == failing
+
+
+def test_a_rival_may_be_a_formula_of_the_parameters(claim):
+    result = with_values(claim, [1.0, 1.01], rival=lambda mean: 3 * mean, parameters={"mean": 1.0})
+    assert result.rival == 3.0
+
+
+def test_the_draws_depend_on_the_claims_id_and_not_on_its_wording(claim):
+    reworded = dataclasses.replace(claim, statement="Said otherwise.")
+    assert replicate(claim, 3) == replicate(reworded, 3)
+    mode = FailureMode("shift", "A shift", claim, reworded, print, symptoms=("the mean moved",))
+    assert (mode.breaks.id, mode.remedy.id) == ("shift/breaks", "shift/remedy")
+    assert replicate(mode.breaks, 3) != replicate(mode.remedy, 3)
+
+
+@pytest.mark.parametrize("symptoms", ["the mean moved", ("",)])
+def test_symptoms_are_sentences(claim, symptoms):
+    with pytest.raises(ValueError, match="symptoms must be a tuple of sentences"):
+        FailureMode("shift", "A shift", claim, claim, print, symptoms=symptoms)
+
+
+def within_its_regime(mean):
+    if mean > 2:
+        raise ValueError("the formula holds up to 2")
+    return mean
+
+
+def test_a_sweep_measures_each_value_and_ends_where_theory_does(claim):
+    swept = dataclasses.replace(
+        claim,
+        predicted=within_its_regime,
+        parameters={"mean": 1.0},
+        sweep=Sweep("mean", (0.0, 1.0, 5.0), "mean", seeds=50),
+    )
+    points = measure_sweep(swept)
+    assert [point.value for point in points] == [0.0, 1.0, 5.0]
+    assert points[1].predicted == 1.0 and math.isnan(points[2].predicted)
+    assert all(abs(point.measured - point.value) < 1 for point in points)
+    assert all(point.interval[0] < point.measured < point.interval[1] for point in points)
+    assert measure_sweep(swept) is points, "asked again, the points are not measured again"
+
+
+@pytest.mark.parametrize(
+    ("values", "parameter", "message"),
+    [
+        ((1.0, 2.0), "mean", "at least three"),
+        ((3.0, 2.0, 1.0), "mean", "ascending"),
+        ((1.0, 2.0, 3.0), "sigma", "sweep must"),
+    ],
+)
+def test_a_careless_sweep_is_refused(claim, values, parameter, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(claim, parameters={"mean": 1.0}, sweep=Sweep(parameter, values, "mean"))
+
+
 def test_an_experiment_must_return_a_finite_number(claim):
     with pytest.raises(ValueError, match="finite"):
         judge(claim, [1.0, math.nan])
@@ -198,7 +273,7 @@ def test_an_experiment_must_return_a_finite_number(claim):
 
 def test_seeds_below_one_are_refused(claim):
     with pytest.raises(ValueError, match="at least 1"):
-        measure(FailureMode("shift", "A shift", claim, claim, print), seeds=0)
+        measure(FailureMode("shift", "A shift", claim, claim, print, symptoms=("the mean moved",)), seeds=0)
 
 
 @pytest.fixture(scope="module")
@@ -220,5 +295,5 @@ def test_a_cluster_gives_the_same_replicates(claim, cluster):
 
 def test_an_unreachable_scheduler_says_so_in_time(claim, monkeypatch):
     with pytest.raises(SchedulerUnavailable, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
-        with failure_mode._cluster("tcp://127.0.0.1:9", timeout=1.0):
+        with replicates._cluster("tcp://127.0.0.1:9", timeout=1.0):
             pass

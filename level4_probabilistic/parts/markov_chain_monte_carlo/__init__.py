@@ -1,0 +1,1 @@
+"""Parts of the topic markov_chain_monte_carlo."""

@@ -1,0 +1,1 @@
+"""Parts of the topic tabular_reinforcement_learning."""
