@@ -107,7 +107,7 @@ class _Writer:
             self.documents[f"{level.package}/README.md"] = f"{level.package}/index.md"
             self.documents[f"{level.package}/RESEARCH_NOTE.md"] = f"{level.package}/research_note.md"
             for topic in level.topics:
-                for path in (topic.path, topic.failure_modes_path):
+                for path in (topic.path, topic.failure_modes_path, topic.note_path):
                     if path.exists():
                         name = path.relative_to(ROOT).as_posix()
                         self.documents[name] = name.replace(".py", ".ipynb")
@@ -220,6 +220,10 @@ class _Writer:
                 f"**How it breaks** · [predicted, measured, mended](failure_modes/{topic.name}.ipynb)"
             )
             children.append(("How it breaks", f"failure_modes/{topic.name}"))
+        if topic.note_path.exists():
+            card.append(f"**What is known** · [research note](notes/{topic.name}.md)")
+            children.append(("Research note", f"notes/{topic.name}"))
+            self._markdown(topic.note_path.relative_to(ROOT).as_posix())
         card.append(
             f"**Write it yourself** · `groundup practice {topic.name}`, then `groundup check {topic.name}`"
         )
