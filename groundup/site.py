@@ -12,20 +12,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from groundup.catalogue import Topic
+    pass
 
 __all__ = ["build_site", "register"]
 
-# What Sphinx says while it works: a page by name, and that a notebook has to be run because it is not cached.
+# What Sphinx says while it works: a page by name; and before it, what `site/conf.py` says of a page that was run.
 STEP = re.compile(r"^(?P<phase>reading sources|writing output)\.\.\. \[ *(?P<percent>\d+)%\] (?P<page>\S+)")
-RUNNING = re.compile(r"(?P<page>[\w/.-]+)\.ipynb: Executing notebook")
+RAN = re.compile(r"^ran (?P<page>[\w/.-]+)\.py in (?P<seconds>[\d.]+) s$")
 # What it says besides, when all is well; the rest is worth reading when it is not.
 NOISE = re.compile(
-    r"^\[IPKernelApp\]|^\s*$|ut(ed|ing) notebook|Using cached notebook|\.\.\. *(\[|done|$)"
+    r"^\s*$|^ran \S+ in |\.\.\. *(\[|done|$)"
     r"|^(Running Sphinx|loading|myst|Using|checking|parsing|building|updating|looking|Writing|copying|generating"
     r"|writing|dumping|preparing|build (finished|succeeded)|Configuration error|Versions|Last Messages"
     r"|Loaded Extensions|Traceback|None\.|=+$|\* |The full traceback|/\S*/sphinx-err-|To report this|Please also report)"
 )
+
+SPHINX = 15.0  # the bar's share of it, in seconds
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +67,7 @@ def site(
 def build_site(folder: Path, *, fresh: bool = False) -> tuple[int, str]:
     """Run Sphinx on the site's folder with progress on stderr; returns its exit status and what it complained about.
 
-    Outputs of notebooks are kept in `_build/jupyter_cache`, so that a second build runs only what changed.
+    Outputs of pages are kept in `_build/runs`, so that a second build runs only what changed.
     """
     import shutil
 
@@ -99,9 +101,9 @@ def build_site(folder: Path, *, fresh: bool = False) -> tuple[int, str]:
 
 
 class _Progress:
-    """A bar on a terminal, a line for each notebook that is run elsewhere; called with each line of Sphinx's.
+    """A bar on a terminal, a line for each page that was run elsewhere; called with each line of Sphinx's.
 
-    A page weighs what running it costs, so that the bar moves with time: most of it while notebooks run.
+    A page weighs what running it costs, so that the bar moves with time.
     """
 
     def __enter__(self) -> Callable[[str], None]:
@@ -117,44 +119,34 @@ class _Progress:
             console=console, transient=True, disable=not self.terminal,
         )  # fmt: skip
         self.topics = catalogue.topics()
-        self.total = sum(self._weight(topic) * 2 for topic in self.topics.values()) + 20.0
-        self.done, self.last = 0.0, 0.0
+        self.total = 2 * sum(topic.seconds for topic in self.topics.values()) + SPHINX
+        self.done = 0.0
         self.bar.start()
-        self.task = self.bar.add_task("writing pages", total=self.total)
+        self.task = self.bar.add_task("running pages", total=self.total)
         return self._line
 
     def __exit__(self, *exception: object) -> None:
         self.bar.stop()
 
-    @staticmethod
-    def _weight(topic: Topic) -> float:
-        return (
-            3.0 + topic.seconds / 2
-        )  # a kernel takes seconds to start; the topic and its failure modes share the rest
-
     def _line(self, line: str) -> None:
-        running = RUNNING.search(line)
-        if running:
-            page = Path(running["page"])
+        ran = RAN.match(line)
+        if ran:
+            page = Path(ran["page"])
             name = f"{page.name}, how it breaks" if page.parent.name == "failure_modes" else page.name
-            self.bar.update(self.task, description=f"running {name}")
+            self.done += self.topics[page.name].seconds
+            self.bar.update(self.task, description=f"ran {name}", completed=self.done)
             if not self.terminal:
-                print(f"running {name} …", file=sys.stderr, flush=True)
+                print(f"ran {name} in {ran['seconds']} s", file=sys.stderr, flush=True)
             return
         step = STEP.match(line)
         if step is None:
             return
+        share = int(step["percent"]) / 200
         if step["phase"] == "writing output":
-            self.bar.update(
-                self.task, description="writing", completed=self.total - 15 * (1 - int(step["percent"]) / 100)
-            )
-            return
-        self.done += self.last  # a line names the page that begins
-        topic = self.topics.get(step["page"].rpartition("/")[2])
-        self.last = self._weight(topic) if topic else 0.05
-        self.bar.update(
-            self.task, description=f"reading {step['page']}", completed=min(self.done, self.total - 15)
-        )
+            self.bar.update(self.task, description="writing", completed=self.total - SPHINX * (0.5 - share))
+        else:
+            read = self.total - SPHINX * (1 - share)
+            self.bar.update(self.task, description=f"reading {step['page']}", completed=read)
 
 
 def _require() -> None:

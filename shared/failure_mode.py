@@ -211,7 +211,7 @@ class Measurement:
         corrected: the wider interval that the verdict uses. verdict: holds, refuted or inconclusive.
         slack: for a bound, how far the measured value stays on its side; NaN for ≈.
         seeds: how many replicates. seeds_needed: about how many would decide an inconclusive claim.
-        values: the replicates.
+        replicates: what the experiment returned for each seed; values: the same as floats.
     """
 
     claim: Claim
@@ -225,8 +225,12 @@ class Measurement:
     slack: float
     seeds: int
     seeds_needed: int
-    values: tuple[float, ...] = field(repr=False)
+    replicates: tuple[float | Share, ...] = field(repr=False)
     seconds: float
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return tuple(float(value) for value in self.replicates)
 
     @property
     def holds(self) -> bool:
@@ -300,7 +304,7 @@ def judge(claim: Claim, values: Sequence[float | Share], *, seconds: float = mat
         needed = math.ceil(len(array) * min((half_width / gap) ** 2, 1e6)) if gap > 0 else 10**6
     return Measurement(
         claim, predicted, delta, rival, measured, interval, corrected, verdict, slack,
-        len(array), needed, tuple(float(value) for value in array), seconds,
+        len(array), needed, tuple(values), seconds,
     )  # fmt: skip
 
 
@@ -404,10 +408,8 @@ def measure_sweep(claim: Claim) -> list[SweepPoint]:
         values = replicates(claim.experiment, parameters, (_key(claim), index + 1), seeds)
         measured, interval_at = _center(values)
         low, high = interval_at(0.05)
-        points.append(
-            SweepPoint(
-                float(value), predicted, measured, (low, high) if math.isfinite(low) else (measured, measured)
-            )
-        )
+        if not math.isfinite(low):  # one run, as exact as what measures it
+            low, high = measured - claim.resolution, measured + claim.resolution
+        points.append(SweepPoint(float(value), predicted, measured, (low, high)))
     _swept.append((claim, points))
     return points

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared import figures
 from shared.agreement import Agreement
-from shared.failure_mode import FailureMode, Measurement, Outcome, measure
+from shared.failure_mode import FailureMode, Measurement, Outcome, measure, measure_sweep
 from shared.notebook import (
     NO_INTERVAL,
     agreements_html,
@@ -36,6 +36,9 @@ __all__ = [
     "print_outcome",
 ]
 
+listeners: list[Callable[..., None]] = []
+"""Called with what a page validated and measured: `agreements=`, `outcome=` or `sweep=(claim, points)`."""
+
 WIDE = 110  # columns in which both values of an agreement have room, too
 
 
@@ -52,6 +55,7 @@ def present_topic(
         name = f"{_own_name(validate)}_mechanism"
         _show(mechanism, name, part="mechanism")
     agreements = validate()
+    _tell(agreements=agreements)
     if figures.in_notebook():
         display_html(agreements_html(agreements), part="agreements")
     else:
@@ -70,16 +74,23 @@ def present_failure_modes(failure_modes: Sequence[FailureMode]) -> None:
     """
     for failure_mode in failure_modes:
         outcome = measure(failure_mode)
+        _tell(outcome=outcome)
         name = failure_mode.name
         if figures.in_notebook():
             display_html(claims_html(outcome), part="claims", mode=name, title=failure_mode.title)
             for claim in (failure_mode.breaks, failure_mode.remedy):
                 if claim.sweep is not None:
                     display_html(sweep_html(claim), part="sweep", mode=name)
+                    _tell(sweep=(claim, measure_sweep(claim)))
         else:
             print_outcome(_console(), outcome)
         file = f"{_own_name(failure_mode.breaks.experiment)}_{name}"
         _show(failure_mode.figure, file, part="figure", mode=name)
+
+
+def _tell(**news: Any) -> None:
+    for listener in listeners:
+        listener(**news)
 
 
 def _show(function: Callable[[], Figure], name: str, **place: str) -> None:

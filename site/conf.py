@@ -4,7 +4,6 @@ Loading it writes the pages (`builder.pages`) into `_pages`. Nothing here or the
 mathematics, the fonts and the search come from installed packages.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,20 +11,23 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path[:0] = [str(HERE), str(ROOT)]
 
-# The notebooks run in processes of their own, in a temporary folder: they find the repository's packages here.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-for library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-
 from builder.links import check_site
 from builder.pages import BrokenLinks, write_pages
 from builder.scripts import add_scripts
 from sphinx.errors import ConfigError, ExtensionError
 
+from groundup import catalogue, page_runs
+
+
+def on_page(page: Path, seconds: float) -> None:
+    """Say that a page was run; `groundup site` moves its bar by it."""
+    print(f"ran {page.relative_to(ROOT).as_posix()} in {seconds:.1f} s", flush=True)
+
+
 try:
-    write_pages(HERE / "_pages")
-except BrokenLinks as error:
+    outputs = page_runs.outputs(catalogue.topics().values(), on_page=on_page)
+    write_pages(HERE / "_pages", outputs=outputs)
+except (BrokenLinks, page_runs.PageError) as error:
     raise ConfigError(str(error)) from None
 
 # --- project ---------------------------------------------------------------------------------------------------
@@ -54,14 +56,9 @@ myst_dmath_double_inline = True
 myst_dmath_allow_labels = False
 myst_links_external_new_tab = False
 
-# --- execution: cached under the code and everything it rests on; an error or a timeout fails the build ----------
+# --- outputs: the pages were run before (groundup.page_runs); an error there fails the build ---------------------
 
-nb_execution_mode = "cache"
-nb_execution_cache_path = str(HERE / "_build" / "jupyter_cache")
-nb_execution_in_temp = True
-nb_execution_timeout = 600
-nb_execution_raise_on_error = True
-nb_execution_show_tb = True
+nb_execution_mode = "off"
 nb_merge_streams = True
 nb_ipywidgets_js = {}
 

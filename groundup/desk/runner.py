@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from groundup import warm
 from groundup.catalogue import ROOT, Topic
 from groundup.desk.substitute import PLAN_VARIABLE, environment
 
@@ -216,8 +217,8 @@ def _take(session: Session, event: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _process(topic: Topic, answer: Path, folder: Path) -> Iterator[subprocess.Popen]:
-    """pytest in a process group of its own, which ends with this block."""
+def _process(topic: Topic, answer: Path, folder: Path) -> Iterator[subprocess.Popen | warm.Job]:
+    """pytest in a process group of its own, which ends with this block; a fork of the warm process if there is one."""
     variables = {
         name: value
         for name, value in environment({topic.module_name: str(answer)}, ROOT).items()
@@ -227,33 +228,43 @@ def _process(topic: Topic, answer: Path, folder: Path) -> Iterator[subprocess.Po
     variables["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what else is installed would cost half a second
     plugins = ("groundup.desk.substitute", "groundup.desk.session", "xdist")
     idle = ("no:cacheprovider", "no:faulthandler", "no:unraisableexception")
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=short"]
+    arguments = ["-q", "--tb=short"]
     for plugin in (*plugins, *idle):
-        command += ["-p", plugin]
-    command += [
+        arguments += ["-p", plugin]
+    arguments += [
         f"--rootdir={ROOT}",
         f"--confcutdir={ROOT}",
         "--basetemp",
         str(folder / "tmp"),
         str(topic.test_path),
     ]
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+    process: subprocess.Popen | warm.Job
+    if warm.VARIABLE in os.environ:
+        process = warm.Job(
+            "groundup.warm:run_pytest",
+            arguments,
+            environment=variables,
+            folder=str(ROOT),
+            log=str(folder / "log"),
         )
+    else:
+        with open(folder / "log", "wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "pytest", *arguments],
+                cwd=ROOT,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
     try:
         yield process
     finally:
         _end(process)
 
 
-def _end(process: subprocess.Popen) -> None:
+def _end(process: subprocess.Popen | warm.Job) -> None:
     """Kill the process, and whatever it started, if it still runs."""
     if os.name == "posix":
         with suppress(ProcessLookupError, PermissionError):

@@ -1,22 +1,18 @@
 """Which pages the site has, and their text, made from the repository's own files.
 
 `write_pages` fills a folder with Markdown and notebooks for Sphinx: the README, the levels' pages, every topic and
-its failure modes as notebooks that will be executed, research notes, the ledger, references, and the source of every
+its failure modes as notebooks with the outputs of their run, research notes, the ledger, references, and the source of every
 other file that a page links to. Nothing is written twice: a page is its file, with links and citations rewritten.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import os
 import posixpath
 import shutil
-import sys
-from collections.abc import Iterable, Sequence
-from functools import cache
-from importlib import metadata
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +25,11 @@ from builder.symptoms import symptoms_page
 from builder.tower import home
 from groundup import catalogue, modes
 from groundup.catalogue import ROOT, Level, Topic
+from groundup.fingerprints import imports
 
-__all__ = ["BrokenLinks", "is_percent", "write_pages"]
+__all__ = ["BrokenLinks", "fill", "is_percent", "write_pages"]
+
+Outputs = Mapping[Path, Sequence[dict[str, Any]]]
 
 NOTES_IN_ORDER = (
     "notation", "numerical_stability", "honest_evaluation", "convergence", "uncertainty", "open_questions",
@@ -45,20 +44,21 @@ class BrokenLinks(ValueError):
     """Links of the repository that lead nowhere, one sentence each."""
 
 
-def write_pages(folder: Path, root: Path = ROOT) -> None:
+def write_pages(folder: Path, root: Path = ROOT, *, outputs: Outputs | None = None) -> None:
     """Write every page into the folder and remove what is there and is no page any more.
 
-    A file whose text did not change keeps its time, so that Sphinx reads only what is new.
+    A file whose text did not change keeps its time, so that Sphinx reads only what is new. `outputs` are those of each
+    page that was run, cell by cell (`groundup.page_runs.outputs`); without them the pages show their code alone.
 
     Raises:
         BrokenLinks: a page links to a file that does not exist.
     """
-    _Writer(folder, root).write()
+    _Writer(folder, root, outputs or {}).write()
 
 
 class _Writer:
-    def __init__(self, folder: Path, root: Path) -> None:
-        self.folder, self.root = folder, root
+    def __init__(self, folder: Path, root: Path, outputs: Outputs) -> None:
+        self.folder, self.root, self.outputs = folder, root, outputs
         self.written: set[Path] = set()
         self.documents: dict[str, str] = {}  # repository path -> the site's document, with its suffix
         self.sources: list[str] = []  # repository paths that need a page because somebody links to them
@@ -180,7 +180,7 @@ class _Writer:
         for path, topic in owners.items():
             if is_percent(self.root / path):
                 part = [f"**Part of** · [{topic.title}]({topic.name}.ipynb)"] if topic else []
-                self._notebook(path, card=part, execute=False)
+                self._notebook(path, card=part, orphan=True)
             else:
                 self._source(path)
 
@@ -194,11 +194,11 @@ class _Writer:
                 topic
                 for topic in level.topics
                 if topic.path.exists()
-                and (module in _imports(topic.path) or f"]({name})" in topic.path.read_text(encoding="utf-8"))
+                and (module in imports(topic.path) or f"]({name})" in topic.path.read_text(encoding="utf-8"))
             ]
             users += [topic for topic in level.topics if name.startswith(topic.name)]
             own = self.root / path
-            users += [t for t in level.topics if not users and t.module_name in _imports(own)]
+            users += [t for t in level.topics if not users and t.module_name in imports(own)]
             owners[path] = users[0] if users else (level.topics[0] if len(level.topics) == 1 else None)
         return owners
 
@@ -256,12 +256,14 @@ class _Writer:
         card: list[str] | None = None,
         after: str = "",
         topic: Topic | None = None,
-        execute: bool = True,
+        orphan: bool = False,
     ) -> None:
-        """A percent file as a notebook, with a card under its title and a first, hidden cell with what it rests on."""
+        """A percent file as a notebook, with a card under its title, and the outputs of its cells where it was run."""
         document = self.documents[path]
         notebook = jupytext.read(self.root / path)
         cells = [cell for cell in notebook.cells if cell.source.strip()]
+        if self.root / path in self.outputs:
+            fill([cell for cell in cells if cell.cell_type == "code"], self.outputs[self.root / path])
         for cell in cells:
             cell.metadata = nbformat.NotebookNode()
             if cell.cell_type == "markdown":
@@ -274,10 +276,7 @@ class _Writer:
             cells[0].source = f"{title}\n\n:::{{container}} groundup-card\n{items}\n:::\n{rest}"
         if after:
             cells.append(nbformat.v4.new_markdown_cell(after))
-        if execute and topic is not None:
-            first = nbformat.v4.new_code_cell(FIRST_CELL.format(fingerprint(self.root / path, topic)))
-            first.metadata["tags"] = ["remove-cell"]
-            cells.insert(1, first)
+        if topic is not None:
             heading = cells[0].source.partition("\n")[0].lstrip("# ")
             for cell in cells:
                 if cell.cell_type == "code" and "present_" in cell.source and "__main__" in cell.source:
@@ -287,8 +286,7 @@ class _Writer:
         page = nbformat.v4.new_notebook(cells=cells)
         page.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
         page.metadata["language_info"] = {"name": "python"}
-        if not execute:
-            page.metadata["mystnb"] = {"execution_mode": "off"}
+        if orphan:
             page.metadata["orphan"] = True  # reached from its topic's page, not by turning pages
         self._text(document, nbformat.writes(page))
 
@@ -345,6 +343,19 @@ class _Writer:
             shutil.copyfile(source, target)
 
 
+def fill(cells: Sequence[Any], outputs: Sequence[dict[str, Any]]) -> None:
+    """Give each code cell the outputs of its run.
+
+    Raises:
+        ValueError: another text was run.
+    """
+    if [cell.source for cell in cells] != [one["source"] for one in outputs]:
+        raise ValueError("these outputs belong to other cells.")
+    for count, (cell, one) in enumerate(zip(cells, outputs, strict=True), 1):
+        cell.execution_count = count
+        cell.outputs = [nbformat.from_dict(output) for output in one["outputs"]]
+
+
 def is_percent(path: Path) -> bool:
     """Whether a Python file is a notebook in the percent format, which its header says."""
     with path.open(encoding="utf-8") as file:
@@ -352,73 +363,7 @@ def is_percent(path: Path) -> bool:
     return head.startswith("# ---") and "format_name: percent" in head
 
 
-# --- what a run rests on -----------------------------------------------------------------------------------
-
-
-def fingerprint(path: Path, topic: Topic) -> str:
-    """A digest of every file of the repository that the page's code imports, and of the libraries it meets.
-
-    Outputs are cached under the code of a page; with this line in it, a change in a module below runs the
-    page again.
-    """
-    digest = hashlib.sha256()
-    for file in sorted(_closure(path)):
-        digest.update(file.relative_to(ROOT).as_posix().encode())
-        digest.update(file.read_bytes())
-    digest.update(sys.version.encode())
-    for name in ("numpy", "matplotlib", *topic.mirrors):
-        digest.update(f"{name} {_version(name)}".encode())
-    return digest.hexdigest()[:16]
-
-
-def _closure(path: Path) -> set[Path]:
-    found: set[Path] = set()
-    waiting = [path]
-    while waiting:
-        current = waiting.pop()
-        if current not in found:
-            found.add(current)
-            waiting += [_module_path(name) for name in _imports(current) if _module_path(name) is not None]
-    return found
-
-
-@cache
-def _imports(path: Path) -> frozenset[str]:
-    """Every module that a file imports, at the top or inside a function; `from a import b` may mean the module a.b."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(names)
-
-
-def _module_path(name: str) -> Any:
-    if name.split(".")[0] not in {"shared", *(level.package for level in catalogue.levels())}:
-        return None
-    path = ROOT / f"{name.replace('.', '/')}.py"
-    return path if path.is_file() else None
-
-
-@cache
-def _version(name: str) -> str:
-    """Version of an installed library by the name under which it is imported."""
-    try:
-        return metadata.version({"sklearn": "scikit-learn"}.get(name, name))
-    except metadata.PackageNotFoundError:
-        return "missing"
-
-
 # --- small pieces of Markdown ------------------------------------------------------------------------------
-
-FIRST_CELL = """# What this run rests on: {}
-import warnings
-
-# A warning is for the reader; the temporary file in which it arose is not.
-warnings.formatwarning = lambda message, category, *place: f"{{category.__name__}}: {{message}}\\n"
-"""
 
 REFERENCES = """# References
 

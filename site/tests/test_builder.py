@@ -1,14 +1,18 @@
 """How the repository's Markdown and notebooks become pages; no browser is needed."""
 
 import json
+import os
+import subprocess
+import sys
 
+import jupytext
 import pytest
 from builder import pages
 from builder.ledger import index_page
 from builder.links import check_site
 from builder.rewriting import Rewriter, citation
 
-from groundup import catalogue
+from groundup import catalogue, fingerprints, page_runs
 from groundup.catalogue import ROOT
 
 FILES = {
@@ -118,7 +122,7 @@ def test_only_percent_files_are_notebooks():
 def test_a_run_rests_on_every_module_below_it():
     names = {
         path.relative_to(ROOT).as_posix()
-        for path in pages._closure(ROOT / "level2_classical/failure_modes/k_means.py")
+        for path in fingerprints.closure(ROOT / "level2_classical/failure_modes/k_means.py")
     }
     assert {"level2_classical/k_means.py", "shared/failure_mode.py", "shared/numerics.py"} <= names
     assert "level3_deep_learning/modules.py" not in names
@@ -129,12 +133,33 @@ def test_the_fingerprint_changes_with_the_code_below(tmp_path, monkeypatch):
     package.mkdir()
     (package / "bench.py").write_text("x = 1\n")
     (tmp_path / "topic.py").write_text("from shared.bench import x\n")
-    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    monkeypatch.setattr(fingerprints, "ROOT", tmp_path)
     topic = catalogue.get("k_means")
-    before = pages.fingerprint(tmp_path / "topic.py", topic)
-    assert pages.fingerprint(tmp_path / "topic.py", topic) == before
+    before = fingerprints.fingerprint(tmp_path / "topic.py", topic)
+    assert fingerprints.fingerprint(tmp_path / "topic.py", topic) == before
     (package / "bench.py").write_text("x = 2\n")
-    assert pages.fingerprint(tmp_path / "topic.py", topic) != before
+    assert fingerprints.fingerprint(tmp_path / "topic.py", topic) != before
+
+
+def test_a_page_shows_in_jupyter_what_it_shows_on_the_site(tmp_path):
+    """The site's pages run without a kernel; a reader opens them in one."""
+    topic = catalogue.get("k_means")
+    notebook = jupytext.read(topic.path)
+    notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
+    path = tmp_path / "page.ipynb"
+    jupytext.write(notebook, path)
+    command = [sys.executable, "-c", "from nbclient.cli import main; main()", "--inplace", str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+    def kinds(outputs):
+        return [(output["output_type"], sorted(output.get("data", ()))) for output in outputs]
+
+    in_jupyter = [cell for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    on_the_site = page_runs.outputs([topic])[topic.path]
+    assert [kinds(cell.outputs) for cell in in_jupyter] == [kinds(cell["outputs"]) for cell in on_the_site]
+    assert any(cell.outputs for cell in in_jupyter)
 
 
 def test_writing_the_pages_again_touches_none(tmp_path):

@@ -1,14 +1,20 @@
-"""Proof that the exercises of every topic can be failed, function by function, and passed; and that mistakes are named."""
+"""Proof that the exercises of every topic can be failed, function by function, and passed; and that mistakes are named.
 
+The proofs run in forks of a process that has imported all libraries, where it would not be noticed that a topic or its
+tests forgot an import. So each day another topic's proof runs in a process of its own.
+"""
+
+import datetime
 from pathlib import Path
 
 import pytest
 
-from groundup import catalogue
+from groundup import catalogue, warm
 from groundup.desk.mistakes import read_mistakes
 from groundup.desk.proof import problems
 
 MISTAKES = Path(__file__).parent / "mistakes"
+COLD = list(catalogue.topics())[datetime.date.today().toordinal() % len(catalogue.topics())]
 FEWEST = 3  # mistakes of learners that each topic plants
 
 
@@ -16,6 +22,8 @@ FEWEST = 3  # mistakes of learners that each topic plants
 def test_the_exercises_can_be_failed_and_passed(topic, tmp_path, monkeypatch):
     """A mistake of a learner fails a test, too, and the check names the function in which it is."""
     monkeypatch.setenv("GROUNDUP_HOME", str(tmp_path))
+    if topic.name == COLD:
+        monkeypatch.delenv(warm.VARIABLE, raising=False)
     path = MISTAKES / f"{topic.name}.toml"
     mistakes = read_mistakes(path) if path.is_file() else []
     assert len(mistakes) >= FEWEST, f"tests/groundup/mistakes/{path.name} needs {FEWEST} mistakes of learners"
