@@ -79,6 +79,10 @@ class Topic:
     def test_path(self) -> Path:
         return ROOT / "tests" / self.package / f"test_{self.name}.py"
 
+    @property
+    def mistakes_path(self) -> Path:
+        return ROOT / "tests" / "groundup" / "mistakes" / f"{self.name}.toml"
+
     def load(self) -> ModuleType:
         """Import the topic."""
         return importlib.import_module(self.module_name)

@@ -43,8 +43,8 @@ def strangers() -> list[str]:
 
 
 def rooms(topic: Topic) -> Iterator[str]:
-    """Page, failure modes, note and tests exist; the level's README and essay know the topic."""
-    for path in (topic.path, topic.failure_modes_path, topic.note_path, topic.test_path):
+    """Page, failure modes, note, tests and learners' mistakes exist; the level's README and essay know the topic."""
+    for path in (topic.path, topic.failure_modes_path, topic.note_path, topic.test_path, topic.mistakes_path):
         if not path.exists():
             yield f"{_place(path)} is missing"
     for name in ("README.md", "RESEARCH_NOTE.md"):
@@ -60,6 +60,7 @@ def nothing_left_open(topic: Topic) -> Iterator[str]:
         topic.failure_modes_path,
         topic.note_path,
         topic.test_path,
+        topic.mistakes_path,
         topic.path.parent / "README.md",
     ):
         for number, line in enumerate(_read(path).splitlines(), start=1):

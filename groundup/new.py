@@ -74,6 +74,7 @@ def lay(name: str, level: int, *, title: str | None = None, needs: Sequence[str]
     )  # fmt: skip
     rooms = {
         topic.path: "page", topic.failure_modes_path: "failure_modes", topic.note_path: "note", topic.test_path: "test",
+        topic.mistakes_path: "mistakes",
     }  # fmt: skip
     for path in (*rooms, topic.parts_path):
         if path.exists():

@@ -125,7 +125,7 @@ class Claim:
     relation: Relation
     tolerance: float
     reason: str
-    rival: float | Callable[..., float] | None = None
+    rival: float | Callable[..., float]
     relative: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
     deterministic: bool = False
@@ -154,8 +154,6 @@ class Claim:
         """
         predicted = float(self.predicted(**self.parameters))
         delta = self.tolerance * abs(predicted) if self.relative else self.tolerance
-        if self.rival is None:
-            return predicted, delta, math.nan
         rival = float(self.rival(**self.parameters) if callable(self.rival) else self.rival)
         apart = {
             "≈": abs(rival - predicted) > delta,
@@ -183,7 +181,7 @@ class FailureMode:
 
     name: str
     title: str
-    symptoms: tuple[str, ...] = field(kw_only=True, default=())
+    symptoms: tuple[str, ...] = field(kw_only=True)
     breaks: Claim
     remedy: Claim
     figure: Callable[[], Any]
@@ -195,7 +193,7 @@ class FailureMode:
         if self.seeds < 1:
             raise ValueError(f"seeds must be at least 1, got {self.seeds!r}.")
         symptoms = self.symptoms
-        if isinstance(symptoms, str) or not all(isinstance(s, str) and s for s in symptoms):
+        if isinstance(symptoms, str) or not symptoms or not all(isinstance(s, str) and s for s in symptoms):
             raise ValueError(f"symptoms must be a tuple of sentences, at least one, got {symptoms!r}.")
         for part in ("breaks", "remedy"):
             object.__setattr__(self, part, replace(getattr(self, part), id=f"{self.name}/{part}"))

@@ -70,10 +70,8 @@ def interval_text(interval: Sequence[float], kind: str) -> str:
 
 def claims_html(outcome: Outcome) -> str:
     """A failure mode, measured: what one sees, then for what breaks and for what mends it the sentence and a strip."""
-    lines = []
-    if outcome.failure_mode.symptoms:
-        seen = "".join(f"<li>{escape(symptom)}</li>" for symptom in outcome.failure_mode.symptoms)
-        lines.append(f'<div class="groundup-symptoms"><p><b>What you see</b></p><ul>{seen}</ul></div>')
+    seen = "".join(f"<li>{escape(symptom)}</li>" for symptom in outcome.failure_mode.symptoms)
+    lines = [f'<div class="groundup-symptoms"><p><b>What you see</b></p><ul>{seen}</ul></div>']
     for label, measurement in (("Breaks", outcome.breaks), ("Mended", outcome.remedy)):
         lines.append(
             f'<div class="groundup-claim groundup-{label.lower()}"><p><b>{label}.</b> {escape(measurement.claim.statement)}</p>'
@@ -95,10 +93,9 @@ def _in_words(measurement: Measurement) -> str:
         f"{_mark('band', '■')} predicted {claim.relation} <b>{format_number(measurement.predicted)}</b>"
         f" within {format_number(measurement.delta)}",
         f"{_mark('measured', '●')} measured <b>{format_number(measurement.measured)}</b>, {escape(runs)}",
+        f"{_mark('rival', '◆')} a rival theory says {format_number(measurement.rival)}",
+        verdict,
     ]
-    if not math.isnan(measurement.rival):
-        parts.append(f"{_mark('rival', '◆')} a rival theory says {format_number(measurement.rival)}")
-    parts.append(verdict)
     items = "".join(f"<li>{part}</li>" for part in parts)
     return f'<p class="groundup-quantity">{escape(claim.quantity[:1].upper() + claim.quantity[1:])}:</p><ul class="groundup-words">{items}</ul>'
 
@@ -133,15 +130,14 @@ def _strip(measurement: Measurement) -> str:
         _line(at(low), at(high), 20, 20, MARKS["measured"], 3),
         _line(at(measurement.measured), at(measurement.measured), 20, 20, MARKS["measured"], 11),
     ]
-    if not math.isnan(rival):
-        x, half = min(max(at(rival), 7.0), 993.0), 7
-        parts.insert(2, f'<path d="M{x:.1f} 11l{half} 9l-{half} 9l-{half} -9z" fill="{MARKS["rival"]}"/>')
-        if not left <= rival <= right:  # beyond the edge
-            parts.append(
-                _line(x - 18, x - 12, 20, 20, MARKS["rival"], 2)
-                if rival > right
-                else _line(x + 12, x + 18, 20, 20, MARKS["rival"], 2)
-            )
+    x, half = min(max(at(rival), 7.0), 993.0), 7
+    parts.insert(2, f'<path d="M{x:.1f} 11l{half} 9l-{half} 9l-{half} -9z" fill="{MARKS["rival"]}"/>')
+    if not left <= rival <= right:  # beyond the edge
+        parts.append(
+            _line(x - 18, x - 12, 20, 20, MARKS["rival"], 2)
+            if rival > right
+            else _line(x + 12, x + 18, 20, 20, MARKS["rival"], 2)
+        )
     return (
         '<svg class="groundup-strip" viewBox="0 0 1000 40" preserveAspectRatio="none" width="100%" height="28" '
         f'aria-hidden="true">{"".join(parts)}</svg>'

@@ -45,15 +45,13 @@ WIDE = 110  # columns in which both values of an agreement have room, too
 def present_topic(
     validate: Callable[[], list[Agreement]],
     example: Callable[[], Figure],
-    mechanism: Callable[[], Figure] | None = None,
+    mechanism: Callable[[], Figure],
 ) -> None:
     """Show the picture of the mechanism, print ours beside the reference, then show the picture of results.
 
     The saved figures bear the file's own name, such as `output/figures/k_means.png` and `k_means_mechanism.png`.
     """
-    if mechanism is not None:
-        name = f"{_own_name(validate)}_mechanism"
-        _show(mechanism, name, part="mechanism")
+    _show(mechanism, f"{_own_name(validate)}_mechanism", part="mechanism")
     agreements = validate()
     _tell(agreements=agreements)
     if figures.in_notebook():

@@ -444,8 +444,8 @@ def _seven(rng):
 
 def mode(name, predicted):
     """It is seven, within 0.1; a prediction of 7.0995 is inconclusive at 20 seeds."""
-    claim = Claim("It is seven.", "q", _seven, lambda: predicted, "≈", 0.1, "r")
-    return FailureMode(name, name, claim, claim, print)
+    claim = Claim("It is seven.", "q", _seven, lambda: predicted, "≈", 0.1, "r", rival=0.0)
+    return FailureMode(name, name, claim, claim, print, symptoms=("seven",))
 
 
 @pytest.mark.parametrize(("predicted", "status"), [(7.0, 0), (8.0, 1)])

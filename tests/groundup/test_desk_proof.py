@@ -5,7 +5,6 @@ tests forgot an import. So each day another topic's proof runs in a process of i
 """
 
 import datetime
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ from groundup import catalogue, warm
 from groundup.desk.mistakes import read_mistakes
 from groundup.desk.proof import problems
 
-MISTAKES = Path(__file__).parent / "mistakes"
 COLD = list(catalogue.topics())[datetime.date.today().toordinal() % len(catalogue.topics())]
 FEWEST = 3  # mistakes of learners that each topic plants
 
@@ -24,8 +22,7 @@ def test_the_exercises_can_be_failed_and_passed(topic, tmp_path, monkeypatch):
     monkeypatch.setenv("GROUNDUP_HOME", str(tmp_path))
     if topic.name == COLD:
         monkeypatch.delenv(warm.VARIABLE, raising=False)
-    path = MISTAKES / f"{topic.name}.toml"
-    mistakes = read_mistakes(path) if path.is_file() else []
-    assert len(mistakes) >= FEWEST, f"tests/groundup/mistakes/{path.name} needs {FEWEST} mistakes of learners"
+    mistakes = read_mistakes(topic.mistakes_path)
+    assert len(mistakes) >= FEWEST, f"{topic.mistakes_path.name} needs {FEWEST} mistakes of learners"
     found = problems(topic, whole=topic.name == "k_means", mistakes=mistakes)
     assert not found, "\n".join(found)

@@ -2,10 +2,12 @@
 
 import ast
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,30 @@ HEADER = """# ---
 #     name: python3
 # ---
 """
+
+
+def test_no_name_is_undefined():
+    """The linter cannot ask for this itself: it takes the letters of a shape, such as "n d", for names."""
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--select",
+        "F821",
+        "--output-format",
+        "json",
+        "--no-cache",
+        ".",
+    ]
+    found = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout)
+    undefined = []
+    for place in found:
+        path, row, column = place["filename"], place["location"]["row"], place["location"]["column"]
+        line = Path(path).read_text(encoding="utf-8").splitlines()[row - 1]
+        if line[: column - 1].count('"') % 2 == 0:  # not inside of a string
+            undefined.append(f"{path}:{row}: {place['message']}")
+    assert not undefined
 
 
 def each(items):
@@ -163,7 +189,7 @@ def test_every_level_is_a_package_of_the_distribution():
 def k_means(tmp_path, monkeypatch):
     """k-means in a clone of its own, to break one rule at a time."""
     topic = catalogue.get("k_means")
-    for path in (topic.path.parent, topic.test_path):
+    for path in (topic.path.parent, topic.test_path, topic.mistakes_path):
         place = tmp_path / path.relative_to(ROOT)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(path, place) if path.is_dir() else shutil.copy(path, place)

@@ -16,7 +16,11 @@ def at(folder, *arguments):
     """Python in that copy of the repository."""
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=folder, env=environment, capture_output=True, text=True
+        [sys.executable, *(arguments if arguments[0] == "-c" else ("-m", *arguments))],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -54,6 +58,17 @@ def test_what_is_laid_runs(laid):
     assert tests.returncode == 0, tests.stdout
 
 
+def test_the_mistakes_that_are_laid_are_noticed_and_named(laid):
+    folder, _ = laid
+    code = (
+        "from groundup import catalogue; from groundup.desk.mistakes import read_mistakes\n"
+        "from groundup.desk.proof import problems\n"
+        "topic = catalogue.get('ridge_regression')\n"
+        "print(problems(topic, mistakes=read_mistakes(topic.mistakes_path)))"
+    )
+    assert at(folder, "-c", code).stdout.strip() == "[]"
+
+
 def test_what_is_laid_keeps_the_rules_of_the_linter(laid):
     folder, _ = laid
     files = ["level2_classical", "tests"]
@@ -80,7 +95,7 @@ def test_every_room_and_entry_is_named(laid):
     for room in (
         "level2_classical/ridge_regression.py", "level2_classical/failure_modes/ridge_regression.py",
         "level2_classical/notes/ridge_regression.md", "tests/level2_classical/test_ridge_regression.py",
-        "groundup/curriculum.toml", "level2_classical/README.md", "level2_classical/RESEARCH_NOTE.md",
+        "tests/groundup/mistakes/ridge_regression.toml", "groundup/curriculum.toml", "level2_classical/README.md", "level2_classical/RESEARCH_NOTE.md",
     ):  # fmt: skip
         assert room in said
 

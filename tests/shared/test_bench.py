@@ -153,10 +153,11 @@ def test_presenting_a_topic_prints_and_saves(tmp_path, monkeypatch, capsys):
         comparison.compare("wrong", 1.0, 2.0, tolerance=0, reason="r")
         return comparison.agreements
 
-    present_topic(validate, lambda: figures.subplots()[0])
+    present_topic(validate, lambda: figures.subplots()[0], lambda: figures.subplots()[0])
     printed = capsys.readouterr().out
     assert "1 of 2 quantities agree" in printed and "NO" in printed
-    assert (tmp_path / "output" / "figures" / "test_bench.png").exists()
+    for name in ("test_bench.png", "test_bench_mechanism.png"):
+        assert (tmp_path / "output" / "figures" / name).exists()
 
 
 @pytest.fixture
@@ -177,8 +178,8 @@ def test_tables_cut_no_text(wide_agreements, width):
 
 
 def test_a_claim_that_does_not_fit_goes_on_indented():
-    claim = Claim("One is one, as anyone knows. " * 4, "q", lambda rng: 1.0, lambda: 1.0, "≈", 0.1, "r")
-    outcome = measure(FailureMode("one", "One", claim, claim, print), seeds=2)
+    claim = Claim("One is one, as anyone knows. " * 4, "q", lambda rng: 1.0, lambda: 1.0, "≈", 0.1, "r", 2.0)
+    outcome = measure(FailureMode("one", "One", claim, claim, print, symptoms=("one",)), seeds=2)
     console = Console(width=60, record=True, file=io.StringIO())
     print_outcome(console, outcome)
     title, first, second, *_ = console.export_text().splitlines()
@@ -198,8 +199,10 @@ def test_agreements_are_grouped_by_reference_and_data():
 )
 def test_one_seed_has_no_interval(seeds, told, hidden):
     claim = Claim(
-        "It is seven.", "q", lambda rng: 7.0 + 0.01 * rng.standard_normal(), lambda: 7.0, "≈", 0.1, "r"
+        "It is seven.", "q", lambda rng: 7.0 + 0.01 * rng.standard_normal(), lambda: 7.0, "≈", 0.1, "r", 0.0
     )
-    outcome = measure(FailureMode("seven", "Seven", claim, claim, figures.subplots), seeds=seeds)
+    outcome = measure(
+        FailureMode("seven", "Seven", claim, claim, figures.subplots, symptoms=("seven",)), seeds=seeds
+    )
     _, line = outcome_lines("breaks", outcome.breaks)
     assert told in line and hidden not in line

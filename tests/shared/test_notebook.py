@@ -147,7 +147,14 @@ def test_a_claim_is_shown_with_symptom_sentence_numbers_and_verdict():
 def strip_of(relation, rival):
     """Where the band begins and ends and where the rival stands, of a thousand."""
     outcome = measure(
-        FailureMode("a", "A", breaks=claim(relation=relation, rival=rival), remedy=claim(), figure=everything)
+        FailureMode(
+            "a",
+            "A",
+            breaks=claim(relation=relation, rival=rival),
+            remedy=claim(),
+            figure=everything,
+            symptoms=("a",),
+        )
     )
     strip = claims_html(outcome).partition("<svg")[2].partition("</svg>")[0]
     left, width = map(float, re.search(r'<rect x="([\d.]+)" y="6" width="([\d.]+)"', strip).groups())
