@@ -11,6 +11,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path[:0] = [str(HERE), str(ROOT)]
 
+from builder.elements import setup as teach_elements
 from builder.links import check_site
 from builder.pages import BrokenLinks, write_pages
 from builder.scripts import add_scripts
@@ -107,10 +108,7 @@ def fail_on_broken_links(app, exception):
 
 
 def setup(app):
+    teach_elements(app)
     # After sphinx-mathjax-offline has copied its files.
     app.connect("build-finished", fail_on_broken_links, priority=900)
     app.connect("html-page-context", add_scripts)
-
-
-# A figure travels in both themes; the page shows the light one, and a notebook that knows the other may choose it.
-suppress_warnings = ["mystnb.unknown_mime_type"]

@@ -8,6 +8,7 @@ other file that a page links to. Nothing is written twice: a page is its file, w
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import posixpath
@@ -19,13 +20,13 @@ from typing import Any
 import jupytext
 import nbformat
 
+from builder.arranging import arranged
 from builder.ledger import index_page, topic_page, topics_of
 from builder.rewriting import Rewriter
 from builder.symptoms import symptoms_page
 from builder.tower import home
 from groundup import catalogue, modes
 from groundup.catalogue import ROOT, Level, Topic
-from groundup.fingerprints import imports
 
 __all__ = ["BrokenLinks", "fill", "is_percent", "write_pages"]
 
@@ -111,9 +112,9 @@ class _Writer:
                     if path.exists():
                         name = path.relative_to(ROOT).as_posix()
                         self.documents[name] = name.replace(".py", ".ipynb")
-            for path in self._siblings(level):
-                suffix = ".ipynb" if is_percent(self.root / path) else ".md"
-                self.documents[path] = path.replace(".py", suffix)
+                for path in self._parts(topic):
+                    if is_percent(self.root / path):
+                        self.documents[path] = path.replace(".py", ".ipynb")
 
     def _document_of(self, path: str) -> str | None:
         """The document of a repository file or folder; a file that has none yet gets a page with its source."""
@@ -127,11 +128,10 @@ class _Writer:
         self.sources.append(path)
         return self.documents[path]
 
-    def _siblings(self, level: Level) -> list[str]:
-        """The level's modules that are no topics of their own: parts of a topic, or tools beside it."""
-        topics = {topic.path.name for topic in level.topics}
-        names = sorted(path.name for path in (self.root / level.package).glob("*.py"))
-        return [f"{level.package}/{n}" for n in names if n not in topics and n != "__init__.py"]
+    def _parts(self, topic: Topic) -> list[str]:
+        """The modules that outgrew the topic's page."""
+        found = sorted(path for path in topic.parts_path.glob("*.py") if path.name != "__init__.py")
+        return [path.relative_to(ROOT).as_posix() for path in found]
 
     def _note_names(self) -> list[str]:
         found = {path.stem for path in (self.root / "research_notes").glob("*.md")} - {"README", "ledger"}
@@ -163,7 +163,6 @@ class _Writer:
 
     def _level(self, level: Level) -> None:
         children = [(topic.title, topic.name) for topic in level.topics if topic.path.exists()]
-        owners = self._owners(level)
         if (self.root / level.package / "RESEARCH_NOTE.md").exists():
             children.append(("Research note", "research_note"))
             self._markdown(f"{level.package}/RESEARCH_NOTE.md")
@@ -176,33 +175,9 @@ class _Writer:
             self._text(self.documents[readme], "\n".join([*lines, "", _tree(None, children)]))
         for topic in level.topics:
             if topic.path.exists():
-                self._topic(topic, [path for path, owner in owners.items() if owner == topic])
-        for path, topic in owners.items():
-            if is_percent(self.root / path):
-                part = [f"**Part of** · [{topic.title}]({topic.name}.ipynb)"] if topic else []
-                self._notebook(path, card=part, orphan=True)
-            else:
-                self._source(path)
+                self._topic(topic)
 
-    def _owners(self, level: Level) -> dict[str, Topic | None]:
-        """Each module beside the topics, with the topic that it stands under: the first to use it or to link to it."""
-        owners: dict[str, Topic | None] = {}
-        for path in self._siblings(level):
-            module = path.removesuffix(".py").replace("/", ".")
-            name = Path(path).name
-            users = [
-                topic
-                for topic in level.topics
-                if topic.path.exists()
-                and (module in imports(topic.path) or f"]({name})" in topic.path.read_text(encoding="utf-8"))
-            ]
-            users += [topic for topic in level.topics if name.startswith(topic.name)]
-            own = self.root / path
-            users += [t for t in level.topics if not users and t.module_name in imports(own)]
-            owners[path] = users[0] if users else (level.topics[0] if len(level.topics) == 1 else None)
-        return owners
-
-    def _topic(self, topic: Topic, parts: list[str]) -> None:
+    def _topic(self, topic: Topic) -> None:
         level = next(level for level in catalogue.levels() if level.number == topic.level)
         up = "../"
         needs = [catalogue.get(name) for name in topic.needs]
@@ -211,9 +186,22 @@ class _Writer:
         card.append("**Study first** · " + (_links(needs, up) or "nothing: you can begin here"))
         if leads:
             card.append("**Leads to** · " + _links(leads, up))
+        parts = self._parts(topic)
         if parts:
-            names = [f"[{Path(path).name}]({Path(self.documents[path]).name})" for path in parts]
+            here = topic.package
+            names = [
+                f"[{Path(path).stem.replace('_', ' ')}]({posixpath.relpath(self._document_of(path) or '', here)})"
+                for path in parts
+            ]
             card.append("**Its parts** · " + ", ".join(names))
+        for path in parts:
+            if is_percent(self.root / path):
+                own = [
+                    f"**Level {level.number}** · [{level.title}](../../index.md)",
+                    f"**Part of** · [{topic.title}](../../{topic.name}.ipynb)",
+                    f"**This page is a file** · {_download(self.root / path, self.documents[path])}",
+                ]
+                self._notebook(path, kind="part", card=own, orphan=True)
         children = []
         if topic.failure_modes_path.exists():
             card.append(
@@ -231,7 +219,7 @@ class _Writer:
             f"**This page is a file** · {_download(topic.path, f'{topic.package}/{topic.name}.ipynb')}"
         )
         path = topic.path.relative_to(ROOT).as_posix()
-        self._notebook(path, card=card, after=_tree(None, children), topic=topic)
+        self._notebook(path, kind="topic", card=card, after=_tree(None, children), topic=topic)
         if topic.failure_modes_path.exists():
             card = [
                 f"**Level {level.number}** · [{level.title}](../index.md)",
@@ -247,18 +235,20 @@ class _Writer:
             card.append(
                 f"**This page is a file** · {_download(topic.failure_modes_path, self.documents[path])}"
             )
-            self._notebook(path, card=card, topic=topic)
+            self._notebook(path, kind="failure_modes", card=card, topic=topic)
 
     def _notebook(
         self,
         path: str,
         *,
+        kind: str,
         card: list[str] | None = None,
         after: str = "",
         topic: Topic | None = None,
         orphan: bool = False,
     ) -> None:
-        """A percent file as a notebook, with a card under its title, and the outputs of its cells where it was run."""
+        """A percent file as a notebook with the outputs of its run, arranged for its kind (`builder.arranging`), with a card
+        under its title."""
         document = self.documents[path]
         notebook = jupytext.read(self.root / path)
         cells = [cell for cell in notebook.cells if cell.source.strip()]
@@ -276,16 +266,11 @@ class _Writer:
             cells[0].source = f"{title}\n\n:::{{container}} groundup-card\n{items}\n:::\n{rest}"
         if after:
             cells.append(nbformat.v4.new_markdown_cell(after))
-        if topic is not None:
-            heading = cells[0].source.partition("\n")[0].lstrip("# ")
-            for cell in cells:
-                if cell.cell_type == "code" and "present_" in cell.source and "__main__" in cell.source:
-                    cell.metadata["mystnb"] = {"image": {"alt": f"Figure: {heading}"}}
-        for index, cell in enumerate(cells):
-            cell["id"] = f"cell-{index}"
         page = nbformat.v4.new_notebook(cells=cells)
         page.metadata["kernelspec"] = {"display_name": "Python 3", "language": "python", "name": "python3"}
         page.metadata["language_info"] = {"name": "python"}
+        page.metadata["groundup"] = kind
+        page = arranged(page, self._picture)
         if orphan:
             page.metadata["orphan"] = True  # reached from its topic's page, not by turning pages
         self._text(document, nbformat.writes(page))
@@ -334,6 +319,16 @@ class _Writer:
         self.written.add(target)
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             target.write_text(text, encoding="utf-8")
+
+    def _picture(self, png: bytes) -> str:
+        """Keep a picture under its own digest; returns its address among the sources."""
+        name = f"pictures/{hashlib.sha256(png).hexdigest()[:20]}.png"
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.written.add(target)
+        if not target.exists():
+            target.write_bytes(png)
+        return f"/{name}"
 
     def _copy(self, path: str) -> None:
         source, target = self.root / path, self.folder / path

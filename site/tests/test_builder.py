@@ -219,11 +219,8 @@ def test_topic_pages_show_their_run_and_lead_on(site, name):
         assert f"{other.name}.html" in page
     assert "quantities agree with the reference" in page
     assert 'class="groundup-table"' in page
-    assert 'alt="Figure: ' in page
     failures = (site / topic.package / "failure_modes" / f"{name}.html").read_text(encoding="utf-8")
     assert f'href="../{name}.html"' in failures
-    modes = topic.load_failure_modes().FAILURE_MODES
-    assert failures.count('alt="Figure: ') == len(modes)
 
 
 def test_no_page_speaks_of_the_machine_that_built_it(site):

@@ -16,7 +16,7 @@
 # $\bar y = \partial L / \partial y$ back: for $y = f(x)$ applied to each element, $\bar x = \bar y \, f'(x)$.
 # The rules are tensor operations again, so that they can be differentiated in turn. Names, arguments and the
 # values chosen where no derivative exists follow torch. The graph, the walk and the first operations are in
-# [automatic differentiation](automatic_differentiation.py).
+# [automatic differentiation](../../automatic_differentiation.py).
 
 # %%
 from __future__ import annotations

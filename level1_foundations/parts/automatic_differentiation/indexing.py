@@ -15,7 +15,7 @@
 # Operations that move elements without changing them are linear maps with one 1 in every row. Their
 # derivative is the transposed map: what an element was copied to, it hears back from, and an element that was
 # copied twice hears the sum. The graph and the walk are in
-# [automatic differentiation](automatic_differentiation.py).
+# [automatic differentiation](../../automatic_differentiation.py).
 
 # %%
 from __future__ import annotations

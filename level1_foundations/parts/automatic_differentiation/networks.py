@@ -16,7 +16,7 @@
 # compute a whole layer or loss, and its gradient, in as few passes as possible; names and arguments are
 # `torch.nn.functional`'s. Where second derivatives are asked for, a fused rule steps aside: `composed`
 # differentiates the same formula in small operations. The graph and the walk are in
-# [automatic differentiation](automatic_differentiation.py).
+# [automatic differentiation](../../automatic_differentiation.py).
 
 # %%
 from __future__ import annotations

@@ -14,7 +14,7 @@
 #
 # Sums, extremes, norms, softmax and Einstein sums over the axes of a tensor. As in torch, `dim` is an axis,
 # several, or `None` for all, and `keepdim=True` keeps reduced axes with length one. Each rule stands beside
-# its function; the graph and the walk are in [automatic differentiation](automatic_differentiation.py).
+# its function; the graph and the walk are in [automatic differentiation](../../automatic_differentiation.py).
 
 # %%
 from __future__ import annotations

@@ -12,7 +12,7 @@
 # %% [markdown]
 # # The tensor and the tape
 #
-# What [automatic differentiation](automatic_differentiation.py) writes on: an array that remembers the
+# What [automatic differentiation](../../automatic_differentiation.py) writes on: an array that remembers the
 # operation it came from. Nothing is differentiated in this file. It holds the container (`Tensor`), the rules
 # by which types meet, and `record`, which notes an operation on the tape. The walk back over the tape, and
 # the derivative rules, are the topic itself.

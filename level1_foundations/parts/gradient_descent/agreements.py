@@ -12,7 +12,7 @@
 # %% [markdown]
 # # Every option of every optimizer beside torch's
 #
-# Part of the topic [gradient descent](gradient_descent.py), whose `validate()` calls it. Each optimizer and each schedule
+# Part of the topic [gradient descent](../../gradient_descent.py), whose `validate()` calls it. Each optimizer and each schedule
 # walks 200 steps, and the whole walk is compared.
 
 # %%

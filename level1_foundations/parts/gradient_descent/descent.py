@@ -12,7 +12,7 @@
 # %% [markdown]
 # # Around the walk: its result, its arguments, and how it gets lost
 #
-# Part of the topic [gradient descent](gradient_descent.py). No mathematics: what `gradient_descent` accepts, what it
+# Part of the topic [gradient descent](../../gradient_descent.py). No mathematics: what `gradient_descent` accepts, what it
 # returns, and what it says when a step leaves the finite numbers.
 
 # %%

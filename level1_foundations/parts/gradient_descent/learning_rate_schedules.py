@@ -12,7 +12,7 @@
 # %% [markdown]
 # # Learning-rate schedules
 #
-# Part of the topic [gradient descent](gradient_descent.py), which exports these names: how the step size
+# Part of the topic [gradient descent](../../gradient_descent.py), which exports these names: how the step size
 # changes while an optimizer runs. Mirrors `torch.optim.lr_scheduler`.
 
 # %%

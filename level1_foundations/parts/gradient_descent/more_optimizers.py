@@ -12,7 +12,7 @@
 # %% [markdown]
 # # Adagrad, RMSprop and NAdam
 #
-# Part of the topic [gradient descent](gradient_descent.py), which exports these names: Adam's two ancestors and one
+# Part of the topic [gradient descent](../../gradient_descent.py), which exports these names: Adam's two ancestors and one
 # descendant. Adagrad is Duchi, Hazan and Singer (2011), RMSprop Tieleman and Hinton (2012), NAdam Dozat (2016).
 
 # %%

@@ -12,7 +12,7 @@
 # %% [markdown]
 # # What the rules share
 #
-# Part of the topic [gradient descent](gradient_descent.py). Every rule works in place, on one block of numbers at a time
+# Part of the topic [gradient descent](../../gradient_descent.py). Every rule works in place, on one block of numbers at a time
 # ([optimizer](optimizer.py) cuts the blocks), and writes intermediate results to `work`, an array to scribble on. No new
 # array is made in a step.
 #

@@ -13,7 +13,7 @@
 # # Training in minibatches
 #
 # What a classifier's `fit` needs besides a network: targets from labels, the loss of a batch, an epoch, a rule for
-# stopping. [The multilayer perceptron](multilayer_perceptron.py) joins these pieces; nothing here knows how its
+# stopping. [The multilayer perceptron](../../multilayer_perceptron.py) joins these pieces; nothing here knows how its
 # network is made.
 
 # %%
