@@ -94,19 +94,15 @@ def work():
 
 
 def costs():
-    """The dearest topics, and what all of them and all the rest took."""
-    topics = {name: seconds for name, seconds in SPENT.items() if name in catalogue.topics()}
-    if not topics:
-        return
-    dearest = Counter(topics).most_common(DEAREST)
-    yield (
-        "dearest topics: " + ", ".join(f"{name} {seconds:.1f}" for name, seconds in dearest) + " core-seconds"
-    )
-    over = [name for name, seconds in topics.items() if seconds > BUDGET]
+    """The dearest topics and the dearest files of all other tests, and what each kind took together."""
+    topics = Counter({name: seconds for name, seconds in SPENT.items() if name in catalogue.topics()})
+    for kind, spent in (("topics", topics), ("other tests", SPENT - topics)):
+        dearest = ", ".join(f"{name} {seconds:.1f}" for name, seconds in spent.most_common(DEAREST))
+        if spent:
+            yield f"{spent.total():.0f} core-seconds for {len(spent)} {kind}; the dearest: {dearest}"
+    over = sorted(name for name, seconds in topics.items() if seconds > BUDGET)
     if over:
-        yield f"over the budget of {BUDGET:.0f}: {', '.join(sorted(over))}"
-    rest = sum(SPENT.values()) - sum(topics.values())
-    yield f"{len(topics)} topics {sum(topics.values()):.0f}, all other tests {rest:.0f} core-seconds"
+        yield f"over the budget of {BUDGET:.0f} a topic: {', '.join(over)}"
 
 
 def is_spread(config):
