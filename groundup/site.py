@@ -156,7 +156,9 @@ def _require() -> None:
     from groundup.errors import CommandError
 
     missing = [
-        name for name in ("sphinx", "myst_nb", "jupytext", "sphinx_book_theme") if find_spec(name) is None
+        name
+        for name in ("sphinx", "myst_nb", "jupytext", "sphinx_book_theme", "sphinx_copybutton")
+        if find_spec(name) is None
     ]
     if missing:
         raise CommandError(

@@ -12,6 +12,8 @@ ROOT = HERE.parent
 sys.path[:0] = [str(HERE), str(ROOT)]
 
 from builder.elements import setup as teach_elements
+from builder.head import add_head, teach_templates
+from builder.icons import write_icons
 from builder.links import check_site
 from builder.pages import BrokenLinks, write_pages
 from builder.scripts import add_scripts
@@ -31,6 +33,8 @@ try:
 except (BrokenLinks, page_runs.PageError) as error:
     raise ConfigError(str(error)) from None
 
+write_icons(HERE / "_build" / "static")
+
 # --- project ---------------------------------------------------------------------------------------------------
 
 project = "Ground Up"
@@ -42,6 +46,7 @@ extensions = [
     "myst_nb",
     "sphinx.ext.mathjax",
     "sphinxcontrib.bibtex",
+    "sphinx_copybutton",
     "sphinx-mathjax-offline",  # its module's name has hyphens
 ]
 
@@ -72,13 +77,17 @@ bibtex_reference_style = "author_year"
 # --- looks -------------------------------------------------------------------------------------------------------
 
 html_theme = "sphinx_book_theme"
-html_static_path = [str(HERE / "_static")]
-html_css_files = ["groundup.css", "front.css"]
+html_static_path = [str(HERE / "_static"), str(HERE / "_build" / "static")]
+templates_path = [str(HERE / "_templates")]
+html_css_files = ["icons.css", "groundup.css", "front.css"]
+html_js_files = [("tables.js", {"defer": "defer"})]
+copybutton_prompt_text = "$ "
 html_copy_source = False
 html_show_sphinx = False
 html_last_updated_fmt = None
 html_theme_options = {
-    "show_navbar_depth": 2,
+    "show_navbar_depth": 1,
+    "collapse_navbar": True,  # else every page carries the whole tree
     "home_page_in_toc": True,
     "show_toc_level": 2,
     "use_download_button": False,
@@ -112,3 +121,5 @@ def setup(app):
     # After sphinx-mathjax-offline has copied its files.
     app.connect("build-finished", fail_on_broken_links, priority=900)
     app.connect("html-page-context", add_scripts)
+    app.connect("html-page-context", add_head, priority=900)  # the theme has added its functions
+    app.connect("builder-inited", teach_templates)

@@ -47,8 +47,8 @@ ${text(L, H - B + 18, shown(points[0][0]), "start")}${text(W - R, H - B + 18, sh
     }
     const interval = low < high ? ` [${shown(low)}, ${shown(high)}]` : "";
     input.setAttribute("aria-valuetext", shown(value));
-    find("output").innerHTML = `<b>${shown(value)}</b> · <span class="groundup-line">—</span> predicted <b>${shown(predicted)}</b>`
-      + ` · <span class="groundup-dot">●</span> measured <b>${shown(measured)}</b>${interval}`;
+    find("output").innerHTML = `<b>${shown(value)}</b> · <span class="groundup-line" aria-hidden="true">—</span> predicted <b>${shown(predicted)}</b>`
+      + ` · <span class="groundup-dot" aria-hidden="true">●</span> measured <b>${shown(measured)}</b>${interval}`;
   };
   // It starts at the claim's own value, or at the point next to it.
   const far = points.map((p) => Math.abs(fx(p[0]) - fx(at)));

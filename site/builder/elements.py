@@ -15,7 +15,8 @@ __all__ = ["Picture", "setup"]
 
 
 class Picture(SphinxDirective):
-    """A figure in both themes: `groundup-picture LIGHT`, with `:dark:`, and its caption as content, which is its alternative text.
+    """A figure in both themes: `groundup-picture LIGHT`, with `:dark:`, and its caption as content, which is its alternative text,
+    unless `:alt:` is another.
 
     The picture of the theme that is not worn is not loaded.
     """
@@ -23,18 +24,17 @@ class Picture(SphinxDirective):
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
-    option_spec: ClassVar = {"dark": directives.uri}
+    option_spec: ClassVar = {"dark": directives.uri, "alt": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
         caption = " ".join(" ".join(self.content).split())
+        alt = self.options.get("alt", caption.replace("`", ""))
         figure = nodes.figure(classes=["groundup-picture"])
         themes = {"light": self.arguments[0], "dark": self.options.get("dark")}
         for theme, uri in themes.items():
             if uri:
                 only = [f"only-{theme}"] if all(themes.values()) else []  # words of the theme
-                image = nodes.image(
-                    uri=uri, alt=caption.replace("`", ""), classes=[*only, "no-scaled-link"], loading="lazy"
-                )
+                image = nodes.image(uri=uri, alt=alt, classes=[*only, "no-scaled-link"], loading="lazy")
                 image["width"], image["height"] = map(
                     str, self._size(uri)
                 )  # so that nothing moves when it arrives

@@ -128,7 +128,7 @@ def topic_page(topic: Topic, entries: Sequence[Entry]) -> str:
 
 def _failure(topic: Topic, entry: Entry) -> str:
     remedy = entry["remedy"]
-    columns = ("", "quantity", "predicted", "rival", "measured", "corrected", "at 95 %", "seeds")
+    columns = ("claim", "quantity", "predicted", "rival", "measured", "corrected", "at 95 %", "seeds")
     claims = (("breaks", entry), ("mended", remedy))
     rows = [
         (

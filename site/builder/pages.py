@@ -8,6 +8,7 @@ other file that a page links to. Nothing is written twice: a page is its file, w
 from __future__ import annotations
 
 import ast
+import base64
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ from builder.symptoms import symptoms_page
 from builder.tower import home
 from groundup import catalogue, modes
 from groundup.catalogue import ROOT, Level, Topic
+from shared.figures import DARK_PNG
 
 __all__ = ["BrokenLinks", "fill", "is_percent", "write_pages"]
 
@@ -69,7 +71,16 @@ class _Writer:
         for entry in self.entries:
             names[entry["id"].replace("/", "-").replace("_", "-")] = entry["id"]
         names |= {entry["id"]: entry["id"] for entry in self.entries}
-        self.rewriter = Rewriter(self._document_of, lambda path: (root / path).is_file(), names)
+        self.drawn = {
+            output["metadata"]["groundup"]["name"]: output["data"]
+            for cells in self.outputs.values()
+            for cell in cells
+            for output in cell["outputs"]
+            if DARK_PNG in output.get("data", {})
+        }
+        self.rewriter = Rewriter(
+            self._document_of, lambda path: (root / path).is_file(), names, self._in_both_themes
+        )
 
     def write(self) -> None:
         levels = catalogue.levels()
@@ -319,6 +330,14 @@ class _Writer:
         self.written.add(target)
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             target.write_text(text, encoding="utf-8")
+
+    def _in_both_themes(self, path: str) -> tuple[str, str] | None:
+        """The addresses of a figure of the notes as it was drawn for light pages and for dark ones."""
+        data = self.drawn.get(Path(path).stem)
+        if data is None or not path.startswith("research_notes/figures/"):
+            return None
+        light, dark = (self._picture(base64.b64decode(data[kind])) for kind in ("image/png", DARK_PNG))
+        return light, dark
 
     def _picture(self, png: bytes) -> str:
         """Keep a picture under its own digest; returns its address among the sources."""

@@ -1,8 +1,8 @@
 """Markdown as the repository has it, rewritten for its place in the site.
 
 Links to files of the repository lead to their pages, pandoc's citations `[@key; @other, section 5]` become the `cite`
-role, ids of ledger entries in code spans become links to their entries, and comments are dropped. Code and
-mathematics are left as they are.
+role, ids of ledger entries in code spans become links to their entries, and comments are dropped. Commands get a prompt, and
+the name of their language. Code and mathematics are left as they are.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEDGER_PAGE = "ledger"
 
 TOKEN = re.compile(
     r"""
-      (?P<fence>^(?P<mark>[`]{3,}|~{3,})[^\n]*\n.*?^(?P=mark)[ ]*$)
+      (?P<fence>^(?P<mark>[`]{3,}|~{3,})(?P<language>[^\n]*)\n(?P<lines>.*?)^(?P=mark)[ ]*$)
     | (?P<comment><!--.*?-->)
     | (?P<display>\$\$.+?\$\$)
     | (?P<link>(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<target>[^()\s]+)(?P<title>\s+"[^"]*")?\))
@@ -44,12 +44,14 @@ class Rewriter:
     `document_of` is called with a repository path and returns the site's document for it, with its suffix
     (`level2_classical/k_means.ipynb`), or None if there is no such file. `copied` collects pictures to be
     copied to the same path, `broken` the links that lead nowhere. `entries` maps each name under which the notes
-    point to an entry of the ledger to the entry's id.
+    point to an entry of the ledger to the entry's id. `in_both_themes` knows of a picture by its path where the same one,
+    for light and dark pages, stands among the site's sources.
     """
 
     document_of: Callable[[str], str | None]
     exists: Callable[[str], bool]
     entries: Mapping[str, str] = field(default_factory=dict)
+    in_both_themes: Callable[[str], tuple[str, str] | None] = lambda path: None
     copied: set[str] = field(default_factory=set)
     broken: list[str] = field(default_factory=list)
 
@@ -57,6 +59,8 @@ class Rewriter:
         """The text of the repository file `source`, as it stands in the site's `document`."""
 
         def replace(match: re.Match[str]) -> str:
+            if match["fence"] and not match["language"].strip():
+                return plain_fence(match["mark"], match["lines"])
             if match["comment"]:
                 return ""  # marks for the ledger; at the start of a line they would hide the rest of it
             if match["link"]:
@@ -81,6 +85,10 @@ class Rewriter:
         if match["image"]:
             if not self.exists(path):
                 return self._broken(match[0], target, source)
+            both = self.in_both_themes(path)
+            if both and _alone(match):
+                alt = " ".join(text.split())
+                return f"```{{groundup-picture}} {both[0]}\n:dark: {both[1]}\n:alt: {alt}\n```"
             self.copied.add(path)
             return f"![{text}]({posixpath.relpath(path, here or '.')}{title})"
         if path in LEDGER_FILES or path.startswith(LEDGER_FOLDER):
@@ -111,6 +119,24 @@ class Rewriter:
     def _broken(self, original: str, target: str, source: str) -> str:
         self.broken.append(f"{source}: the link to {target} leads to no file of the repository")
         return original
+
+
+def _alone(match: re.Match[str]) -> bool:
+    """Whether what was found has its line for itself."""
+    before, after = match.string[: match.start()], match.string[match.end() :]
+    return (not before or before.endswith("\n")) and (not after.strip(" ") or after.startswith("\n"))
+
+
+COMMAND = re.compile(r"(?:groundup|make|pytest|python3?|pip|uv|curl|source|docker|git|jupytext)\b")
+
+
+def plain_fence(mark: str, lines: str) -> str:
+    """A block of code without a language: commands get their prompt, which is not copied with them; the rest is text."""
+    commands = [line for line in lines.splitlines() if line.strip() and not line.startswith("#")]
+    if commands and all(map(COMMAND.match, commands)):
+        prompted = [f"$ {line}" if COMMAND.match(line) else line for line in lines.splitlines()]
+        return "\n".join([f"{mark}console", *prompted, mark])
+    return f"{mark}text\n{lines}{mark}"
 
 
 def citation(cited: str) -> str:

@@ -77,6 +77,30 @@ def test_code_and_mathematics_are_left_alone(rewriter, text):
     assert not rewriter.broken
 
 
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (
+            "```\ngroundup why nan    # words\nmake test\n```",
+            "```console\n$ groundup why nan    # words\n$ make test\n```",
+        ),
+        ("```\n# first\npip install x\n```", "```console\n# first\n$ pip install x\n```"),
+        ("```\n   mean  sd\n```", "```text\n   mean  sd\n```"),
+        ("```python\nmake = 1\n```", "```python\nmake = 1\n```"),
+    ],
+)
+def test_commands_are_marked_as_commands(rewriter, block, expected):
+    assert rewritten(rewriter, f"Before.\n\n{block}\n\nAfter.") == f"Before.\n\n{expected}\n\nAfter."
+
+
+def test_a_picture_that_was_drawn_in_both_themes_is_shown_in_both(rewriter):
+    rewriter.in_both_themes = {"research_notes/figures/k_means.png": ("/light.png", "/dark.png")}.get
+    image = "![what it\nshows](../research_notes/figures/k_means.png)"
+    shown = "```{groundup-picture} /light.png\n:dark: /dark.png\n:alt: what it shows\n```"
+    assert rewritten(rewriter, f"Before.\n\n{image}\n\nAfter.") == f"Before.\n\n{shown}\n\nAfter."
+    assert rewritten(rewriter, f"in a line {image}").startswith("in a line ![")
+
+
 def test_pictures_are_noted_for_copying(rewriter):
     rewritten(rewriter, "![alt](../research_notes/figures/k_means.png)")
     assert rewriter.copied == {"research_notes/figures/k_means.png"}
