@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+SCHEDULER_BOUND = 6.0
+"""Seconds for a scheduler to answer, and half as many for a worker."""
+
 __all__ = ["SchedulerUnavailable", "reach_scheduler", "replicates"]
 
 Experiment = Callable[..., Any]
@@ -74,8 +77,8 @@ def _in_worker() -> bool:
 
 
 @contextmanager
-def _cluster(address: str, timeout: float = 6.0) -> Iterator[Any]:
-    """A client of the scheduler, once it and at least one worker have answered."""
+def _cluster(address: str) -> Iterator[Any]:
+    """A client of the scheduler, once it and at least one worker have answered, within `SCHEDULER_BOUND` seconds."""
     try:
         from distributed import Client
     except ModuleNotFoundError:
@@ -88,13 +91,13 @@ def _cluster(address: str, timeout: float = 6.0) -> Iterator[Any]:
         )
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is raised
     try:
-        client = Client(address, timeout=timeout, set_as_default=False)
+        client = Client(address, timeout=SCHEDULER_BOUND, set_as_default=False)
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SchedulerUnavailable(f"no Dask scheduler answers at {address}: {reason}") from None
     try:
         try:
-            client.wait_for_workers(1, timeout=timeout / 2)
+            client.wait_for_workers(1, timeout=SCHEDULER_BOUND / 2)
         except TimeoutError:
             raise SchedulerUnavailable(
                 f"the Dask scheduler at {address} has no workers: start one with 'dask worker {address}'."

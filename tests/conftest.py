@@ -18,6 +18,7 @@ for library in ("OMP", "OPENBLAS", "MKL"):
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 LEVELS = {
@@ -58,6 +59,10 @@ LONG = {
     "test_desk_culprit": 10.0,
 }  # seconds of files
 
+
+# No test may fail because the machine is busy: hypothesis counts seconds by the clock, in two places.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 # --- what the suite costs, topic by topic; which tests go to one worker, and which go first ----------------------
 

@@ -354,31 +354,29 @@ def test_a_saved_change_counts_at_once(desk, known, answer):
 # Answers that cannot be run.
 
 
-def test_an_endless_loop_is_ended_and_named(desk, known, answer):
+def test_an_endless_loop_is_ended_and_named(desk, known, answer, monkeypatch):
+    monkeypatch.setattr(checking, "WORK_BOUND", 0.5)
     loop = answer(("return double(double(x))", "while x:\n        double(1)\n    return x"))
-    started = time.monotonic()
-    report = checking.check(desk, loop, bound=1.0)
-    assert time.monotonic() - started < 20
+    report = checking.check(desk, loop)
     (failure,) = report.failures
     assert failure["outcome"] == "endless" and failure["test"] == "test_quadruple"
     assert report.next == "quadruple" and states(report)["double"] == "right"
     assert {place["function"] for place in failure["inside"]} <= {"quadruple", "double"}
 
 
-def test_all_goes_on_behind_an_endless_loop(desk, known, answer):
+def test_all_goes_on_behind_an_endless_loop(desk, known, answer, monkeypatch):
+    monkeypatch.setattr(checking, "WORK_BOUND", 0.5)
     report = checking.check(
         desk, answer(("return 4", "return 4"), ("return double(double(x))", "while True: pass"), source=SOURCE + "\n# return 4\n"),
-        bound=1.0, everything=True, slow=False,
+        everything=True, slow=False,
     )  # fmt: skip
     assert states(report) == {"double": "right", "quadruple": "mend", "Counter.add": "right"}
 
 
-def test_an_endless_loop_waits_a_few_seconds_by_default(desk, known, answer, monkeypatch):
+def test_an_endless_loop_is_ended_by_the_processor_time_that_it_took(desk, known, answer, monkeypatch):
     monkeypatch.setattr(checking, "WORK_BOUND", 2.0)
     known.seconds["test_double_of_three"] = 0.1
-    started = time.monotonic()
     report = checking.check(desk, answer(("return 2 * x", "while True: pass")))
-    assert time.monotonic() - started < 12
     assert report.next == "double" and report.failures[0]["message"] == "no end within 4.1 seconds"
     assert report.failures[0]["inside"] == [{"line": 9, "function": "double"}]
 
@@ -389,11 +387,12 @@ def test_time_in_which_the_processor_works_for_others_does_not_count(desk, known
     assert checking.check(desk, idle, slow=False).passes
 
 
-def test_a_loop_that_catches_everything_is_ended_too(desk, known, answer):
+def test_a_loop_that_catches_everything_is_ended_too(desk, known, answer, monkeypatch):
+    monkeypatch.setattr(checking, "WORK_BOUND", 0.5)
     stubborn = (
         "while True:\n        try:\n            x += 1\n        except BaseException:\n            pass"
     )
-    report = checking.check(desk, answer(("return 2 * x", stubborn)), bound=1.0)
+    report = checking.check(desk, answer(("return 2 * x", stubborn)))
     assert report.failures[0]["inside"][0]["function"] == "double" and report.next == "double"
 
 
@@ -515,7 +514,7 @@ def test_failure_modes_and_type_checks_meet_the_substituted_module(tmp_path):
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd=tmp_path,
-        env=environment({"level2_classical.k_means": str(mine)}, ROOT), timeout=60,
+        env=environment({"level2_classical.k_means": str(mine)}, ROOT), timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(mine)
@@ -526,7 +525,7 @@ def test_another_sitecustomize_still_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     done = subprocess.run(
         [sys.executable, "-c", "print(other_was_here)"], capture_output=True, text=True,
-        env=environment({"no.such": "thing.py"}, ROOT), timeout=60,
+        env=environment({"no.such": "thing.py"}, ROOT), timeout=600,
     )  # fmt: skip
     assert done.stdout.strip() == "True", done.stderr
 
@@ -708,9 +707,9 @@ def test_functions_that_do_not_count_are_not_remembered(command, answer):
 
 
 def test_a_hanging_test_names_its_function_and_points_to_watch(command, answer):
-    answer(("return double(double(x))", "while True: pass"))
-    shown = command("check", "tiny", "--timeout", "1").output
-    assert "the test of quadruple came to no end within 1 seconds, in quadruple, line 16" in shown
+    answer(("return double(double(x))", "import signal; signal.pause()"))  # waits, and does not work
+    shown = command("check", "tiny", "--timeout", "3").output
+    assert "the test of quadruple came to no end within 3 seconds, in quadruple, line 16" in shown
     assert "groundup check tiny --watch" in shown
 
 
@@ -799,7 +798,7 @@ def test_the_commands_import_nothing_heavy():
         "import sys, groundup.desk.commands; "
         "print(sorted({'rich', 'numpy', 'pytest', 'watchfiles', 'sqlite3', 'platformdirs'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=600)
     assert done.stdout.strip() == "[]", done.stderr
 
 

@@ -50,13 +50,13 @@ def printed(folder):
 
 
 def test_a_job_has_its_own_arguments_environment_folder_and_log(folder):
-    assert start(folder, "tell", "one", "two", COLOR="blue").wait(60) == 2
+    assert start(folder, "tell", "one", "two", COLOR="blue").wait(600) == 2
     assert printed(folder) == f"one two blue {folder}\n"
 
 
 def test_a_job_begins_with_the_libraries_and_with_nothing_of_ours(folder):
     ours = [level.package for level in catalogue.levels()]
-    assert start(folder, "modules", "json", "shared", "groundup", *ours).wait(60) == 0
+    assert start(folder, "modules", "json", "shared", "groundup", *ours).wait(600) == 0
     names = printed(folder).split()
     assert "json.tool" in names
     assert [name for name in names if name.partition(".")[0] != "json"] == ["groundup"], (
@@ -65,11 +65,11 @@ def test_a_job_begins_with_the_libraries_and_with_nothing_of_ours(folder):
 
 
 def test_a_crash_is_told_as_a_signal(folder):
-    assert start(folder, "crash").wait(60) == -signal.SIGSEGV
+    assert start(folder, "crash").wait(600) == -signal.SIGSEGV
 
 
 def test_an_error_is_told_with_its_traceback(folder):
-    assert start(folder, "fail").wait(60) == 1
+    assert start(folder, "fail").wait(600) == 1
     assert "ValueError: seven" in printed(folder)
 
 
@@ -77,13 +77,13 @@ def test_a_job_that_is_killed_ends(folder):
     job = start(folder, "wait")
     assert job.poll() is None
     job.kill()
-    assert job.wait(60) == -signal.SIGKILL
+    assert job.wait(600) == -signal.SIGKILL
 
 
 def test_the_processor_time_of_a_job_is_known(folder):
     before = warm.Job.spent
     job = start(folder, "tell")
-    job.wait(60)
+    job.wait(600)
     assert job.cpu > 0
     assert warm.Job.spent == before + job.cpu
 

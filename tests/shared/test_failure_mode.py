@@ -285,7 +285,8 @@ def cluster():
         yield local.scheduler_address
 
 
-def test_a_cluster_gives_the_same_replicates(claim, cluster):
+def test_a_cluster_gives_the_same_replicates(claim, cluster, monkeypatch):
+    monkeypatch.setattr(replicates, "SCHEDULER_BOUND", 600.0)  # a busy machine is no fault
     module = pytest.importorskip("level2_classical.failure_modes.k_means")
     small = {"standardize": False, "mu": 2.0, "noise": 10.0, "n": 50}
     mode = next(mode for mode in module.FAILURE_MODES if mode.name == "loud_feature")
@@ -294,6 +295,7 @@ def test_a_cluster_gives_the_same_replicates(claim, cluster):
 
 
 def test_an_unreachable_scheduler_says_so_in_time(claim, monkeypatch):
+    monkeypatch.setattr(replicates, "SCHEDULER_BOUND", 1.0)
     with pytest.raises(SchedulerUnavailable, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
-        with replicates._cluster("tcp://127.0.0.1:9", timeout=1.0):
+        with replicates._cluster("tcp://127.0.0.1:9"):
             pass
