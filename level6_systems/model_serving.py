@@ -244,9 +244,10 @@ def lindley_waiting_times(  # practice: core
     Source: Lindley (1952).
     """
     interarrival, service = np.asarray(interarrival, float), np.asarray(service, float)
-    if interarrival.shape != service.shape:
+    if interarrival.shape != service.shape or service.ndim == 0:
         raise ValueError(
-            f"interarrival and service must have the same shape, got {interarrival.shape} and {service.shape}."
+            f"interarrival and service must have the same shape (..., n), got {interarrival.shape} and "
+            f"{service.shape}."
         )
     # x_n = s_{n-1} - a_n, and x_0 = 0: the first request waits for nobody
     walk = np.zeros(service.shape)
@@ -326,12 +327,12 @@ def accepted_waiting_time(load: float, capacity: int, service_time: float = 1.0)
 
 # %%
 def simulate_finite_queue(  # practice: core
-    interarrival: Float[np.ndarray, "_ _"], service: Float[np.ndarray, "_ _"], capacity: int
+    interarrival: Any, service: Any, capacity: int
 ) -> tuple[Float[np.ndarray, "replicates n"], Bool[np.ndarray, "replicates n"]]:
     """First-come-first-served queues that refuse arrivals while `capacity` requests are in the system.
 
     Args:
-        interarrival, service: as in `lindley_waiting_times`; any distribution.
+        interarrival, service: as in `lindley_waiting_times`, of shape (replicates, n); any distribution.
         capacity: K, the one in service included.
 
     Returns:
@@ -339,11 +340,12 @@ def simulate_finite_queue(  # practice: core
         vectorized over the replicates.
 
     Raises:
-        ValueError: the shapes differ, or a capacity below 1.
+        ValueError: the shapes differ or are not (replicates, n), or a capacity below 1.
     """
-    if interarrival.shape != service.shape:
+    interarrival, service = np.asarray(interarrival, float), np.asarray(service, float)
+    if interarrival.shape != service.shape or service.ndim != 2:
         raise ValueError(
-            f"interarrival and service must have the same shape, got {interarrival.shape} and "
+            f"interarrival and service must have the same shape (replicates, n), got {interarrival.shape} and "
             f"{service.shape}."
         )
     validate_number(capacity, "capacity", minimum=1, integer=True)

@@ -2,12 +2,18 @@
 
 import asyncio
 import collections
+import functools
+import http.client
+import io
 import json
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import warnings
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +24,7 @@ from hypothesis import strategies as st
 from level1_foundations import automatic_differentiation as ad
 from level1_foundations.automatic_differentiation import Tensor, no_grad
 from level3_deep_learning import modules
-from level3_deep_learning.multilayer_perceptron import MLP
+from level3_deep_learning.multilayer_perceptron import MLP, MLPClassifier
 from level6_systems import model_serving
 from level6_systems.failure_modes.model_serving import FAILURE_MODES
 from level6_systems.model_serving import (
@@ -33,9 +39,14 @@ from level6_systems.model_serving import (
     running_service,
     service_in_thread,
 )
-from level6_systems.parts.model_serving import client, measurements, onnx_export
+from level6_systems.parts.model_serving import application, client, measurements, onnx_export
+from level6_systems.parts.model_serving import service as service_module
 
-PATIENCE = 20.0  # seconds after which a wait for something that must happen has failed
+PATIENCE = (
+    600.0  # seconds after which a wait for something that must happen has failed; a busy machine is no fault
+)
+fetch = functools.partial(client.fetch, patience=PATIENCE)
+open_loop = functools.partial(client.open_loop, patience=PATIENCE)
 
 
 # In one breath
@@ -116,6 +127,12 @@ def test_lindley_accepts_lists():
     np.testing.assert_allclose(model_serving.lindley_waiting_times([1, 1], [1, 0.5]), [0, 0])
 
 
+def test_the_bounded_queue_accepts_lists():
+    waits, accepted = model_serving.simulate_finite_queue([[1, 1, 1]], [[3, 3, 3]], 2)
+    np.testing.assert_array_equal(waits, [[0, 2, np.nan]])
+    np.testing.assert_array_equal(accepted, [[True, True, False]])
+
+
 # The functions, one by one: export.
 
 
@@ -158,11 +175,24 @@ def test_operations_between_gives_nothing_if_the_target_does_not_depend_on_the_s
         ({"drain_seconds": float("nan")}, "drain_seconds"),
         ({"port": 70_000}, "port"),
         ({"host": ""}, "host"),
+        *[({name: np.inf}, name) for name in ("batch_window_ms", "timeout", "drain_seconds")],
+        *[({name: True}, name) for name in ("maximum_batch", "timeout", "drain_seconds", "port")],
+        *[({name: "2"}, name) for name in ("queue_limit", "batch_window_ms", "timeout")],
+        ({"maximum_batch": np.inf}, "maximum_batch"),
+        ({"body_limit": 1e6}, "body_limit"),
+        ({"port": -1}, "port"),
+        ({"drain_seconds": -0.1}, "drain_seconds"),
     ],
 )
 def test_a_configuration_out_of_range_is_refused_by_name(setting, message):
     with pytest.raises((TypeError, ValueError), match=message):
         ServiceConfig(**setting)
+
+
+def test_a_setting_may_equal_its_limit():
+    config = ServiceConfig(maximum_batch=8, queue_limit=8, port=65535, batch_window_ms=0, drain_seconds=0)
+    assert config.queue_limit == 8, "one full request fits: no reason to refuse"
+    assert ServiceConfig(maximum_batch=1, queue_limit=1, body_limit=1, port=0, timeout=5e-324).timeout > 0
 
 
 @pytest.mark.parametrize(
@@ -237,6 +267,25 @@ def test_parse_instances_refuses_what_lies_outside_of_the_range(input_range):
     with pytest.raises(InvalidInput, match=r"instances\[1\]\[0\] is 255, outside of 0 to 16") as caught:
         model_serving.parse_instances({"instances": [[1, 2], [255, 2]]}, 2, 4, input_range)
     assert caught.value.status == 422
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_a_training_row_lies_in_the_range_of_the_training_data_whatever_its_type(kind):
+    X = np.array([[0.1, -0.3], [0.7, 0.9]], kind)
+    for row in (
+        [0.1, -0.3],
+        [0.7, 0.9],
+        *X.tolist(),
+    ):  # as they are written, and as the type has rounded them
+        model_serving.parse_instances({"instance": row}, 2, 1, (X.min(0), X.max(0)))
+    beyond = float(np.nextafter(X[1, 0], kind(np.inf)))
+    with pytest.raises(InvalidInput, match=r"instance\[0\] is 0\.7\d+, outside of 0\.1 to 0\.7,"):
+        model_serving.parse_instances({"instance": [beyond, 0.9]}, 2, 1, (X.min(0), X.max(0)))
+
+
+def test_a_value_too_large_for_the_type_of_the_range_is_outside_of_it():
+    with pytest.raises(InvalidInput, match="is inf, outside of 0 to 1"):
+        model_serving.parse_instances({"instance": [1e6]}, 1, 1, (np.float16([0]), np.float16([1])))
 
 
 json_values = st.recursive(
@@ -371,6 +420,62 @@ def test_a_lone_request_waits_for_its_window_only():
     assert record.finished >= record.started
 
 
+def test_the_window_opens_with_the_first_arrival_not_with_the_look_at_the_queue():
+    async def scenario():
+        batcher = MicroBatcher(Doubling(), ServiceConfig(batch_window_ms=2 * PATIENCE * 1000))
+        batcher.submit(rows_of(1))
+        batcher.waiting[0].arrived -= 3 * PATIENCE  # it has waited for longer than its window already
+        batch = await asyncio.wait_for(batcher.next_batch(), PATIENCE)
+        return len(batch)
+
+    assert asyncio.run(scenario()) == 1
+
+
+def test_the_window_of_a_request_that_was_given_up_does_not_count():
+    async def scenario():
+        batcher = MicroBatcher(Doubling(), ServiceConfig(batch_window_ms=2 * PATIENCE * 1000))
+        batcher.submit(rows_of(1)).cancel()
+        batcher.waiting[0].arrived -= 3 * PATIENCE
+        batcher.submit(rows_of(2))
+        waiting = asyncio.ensure_future(batcher.next_batch())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done(), "the window of the second request has only begun"
+        batcher.draining = True
+        batcher.changed.set()
+        return [request.rows[0, 0] for request in await waiting]
+
+    assert asyncio.run(scenario()) == [2.0]
+
+
+def test_requests_given_up_while_the_model_is_busy_do_not_pile_up():
+    model = Doubling(hold=True)
+
+    async def scenario(batcher):
+        first = batcher.submit(rows_of(0))
+        await until(model.entered.is_set)
+        for i in range(100):
+            batcher.submit(rows_of(i)).cancel()
+            await asyncio.sleep(0)
+        assert len(batcher.waiting) <= batcher.config.queue_limit + 1
+        last = batcher.submit(rows_of(7))
+        model.release.set()
+        return await asyncio.gather(first, last)
+
+    _, last = with_batcher(model, scenario, maximum_batch=2, queue_limit=3)
+    np.testing.assert_array_equal(last, 2.0 * rows_of(7))
+
+
+@pytest.mark.parametrize("rows", [np.empty((0, 2)), np.ones((3, 2))])
+def test_a_request_has_at_least_one_row_and_fits_into_a_batch(rows):
+    async def scenario(batcher):
+        with pytest.raises(ValueError, match=rf"rows must be 1 to 2, got {len(rows)}"):
+            batcher.submit(rows)
+        await batcher.submit(rows_of(1, 2))  # as many as fit
+
+    with_batcher(Doubling(), scenario, maximum_batch=2)
+
+
 def test_a_full_queue_refuses_and_a_request_larger_than_a_batch_is_an_error():
     model = Doubling(hold=True)
 
@@ -380,7 +485,7 @@ def test_a_full_queue_refuses_and_a_request_larger_than_a_batch_is_an_error():
         accepted += [batcher.submit(rows_of(1, 2)), batcher.submit(rows_of(3))]
         with pytest.raises(Overloaded, match="overloaded; try again in 1 s"):
             batcher.submit(rows_of(4))
-        with pytest.raises(ValueError, match="at most 2, got 3"):
+        with pytest.raises(ValueError, match="1 to 2, got 3"):
             batcher.submit(rows_of(4, 5, 6))
         model.release.set()
         return await asyncio.gather(*accepted)
@@ -401,6 +506,21 @@ def test_retry_after_is_the_time_that_the_queue_will_take():
         assert batcher.retry_after() == 60
 
     asyncio.run(scenario())
+
+
+def test_the_time_of_a_batch_is_that_of_all_its_rows():
+    """Retry-After counts rows; the running average takes a fifth of each batch's seconds per row."""
+    records = []
+
+    async def scenario(batcher):
+        batcher.observers.append(records.append)
+        await asyncio.gather(batcher.submit(rows_of(1, 2, 3)), batcher.submit(rows_of(4)))
+        return batcher.seconds_per_row
+
+    seconds_per_row = with_batcher(Doubling(), scenario, maximum_batch=4, batch_window_ms=1e6)
+    (record,) = records
+    assert record.rows == 4 and len(record.arrivals) == 2
+    assert seconds_per_row == pytest.approx(0.2 * (record.finished - record.started) / 4)
 
 
 def test_a_request_that_was_given_up_costs_the_model_nothing():
@@ -455,6 +575,95 @@ def test_drain_answers_what_was_accepted_and_refuses_the_rest():
 
     # a window of a quarter of an hour: draining must not sit it out
     assert len(with_batcher(model, scenario, maximum_batch=8, batch_window_ms=1e6)) == 3
+
+
+def test_drain_waits_for_the_batch_in_the_models_hands():
+    model = Doubling(hold=True)
+
+    async def scenario(batcher):
+        accepted = batcher.submit(rows_of(1))
+        await until(model.entered.is_set)
+        assert not batcher.waiting, "the queue is empty, and yet somebody waits"
+        drained = asyncio.create_task(batcher.drain())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not drained.done() and not accepted.done()
+        model.release.set()
+        await drained
+        return accepted.done()
+
+    assert with_batcher(model, scenario)
+
+
+def test_drain_of_an_idle_batcher_returns():
+    async def scenario(batcher):
+        await batcher.drain()
+        return batcher.draining
+
+    assert with_batcher(Doubling(), scenario)
+
+
+def test_an_observer_that_fails_stops_nobody(caplog):
+    def observe(record):
+        raise ZeroDivisionError("a full disk, say")
+
+    async def scenario(batcher):
+        batcher.observers.append(observe)
+        return [await batcher.submit(rows_of(i)) for i in range(2)]
+
+    assert len(with_batcher(Doubling(), scenario)) == 2
+    assert "an observer failed" in caplog.text
+
+
+def test_a_batcher_that_fails_answers_whom_it_accepted_and_accepts_nobody_any_more(monkeypatch):
+    async def scenario():
+        batcher = MicroBatcher(Doubling(), ServiceConfig())
+        accepted = batcher.submit(rows_of(1))
+        monkeypatch.setattr(batcher, "next_batch", lambda: 1 / 0)
+        worker = asyncio.ensure_future(batcher.run())
+        with pytest.raises(ZeroDivisionError):
+            await worker
+        with pytest.raises(Overloaded, match="has stopped"):
+            await accepted
+        with pytest.raises(Overloaded, match="shutting down"):
+            batcher.submit(rows_of(2))
+        assert batcher.failed
+        await asyncio.wait_for(batcher.drain(), PATIENCE)
+
+    asyncio.run(scenario())
+
+
+def test_a_batcher_that_is_cancelled_answers_the_batch_in_the_models_hands():
+    model = Doubling(hold=True)
+
+    async def scenario():
+        batcher = MicroBatcher(model, ServiceConfig(batch_window_ms=0.0, maximum_batch=1))
+        worker = asyncio.ensure_future(batcher.run())
+        accepted = [batcher.submit(rows_of(1)), batcher.submit(rows_of(2))]
+        await until(model.entered.is_set)
+        worker.cancel()
+        answers = await asyncio.wait_for(asyncio.gather(*accepted, return_exceptions=True), PATIENCE)
+        model.release.set()
+        assert not batcher.failed, "to be cancelled is an orderly end"
+        return answers
+
+    assert [type(answer) for answer in asyncio.run(scenario())] == [Overloaded, Overloaded]
+
+
+@pytest.mark.parametrize("outputs", [[[1.0]], np.ones((1, 3), np.float16), [[True]]])
+def test_a_model_may_give_lists_and_any_type(outputs):
+    async def scenario(batcher):
+        return await batcher.submit(rows_of(1))
+
+    np.testing.assert_array_equal(with_batcher(lambda rows: outputs, scenario), outputs)
+
+
+def test_a_model_that_gives_a_single_number_is_an_error():
+    async def scenario(batcher):
+        with pytest.raises(RuntimeError, match="gave 0 rows for 1"):
+            await batcher.submit(rows_of(1))
+
+    with_batcher(lambda rows: 3.0, scenario)
 
 
 # The queue in theory.
@@ -623,6 +832,26 @@ EXPORTABLE = {
     ),
     "joining": lambda x, w: ad.cat([x, x @ w], 1) + ad.stack([x, 2.0 * x], 1).reshape(-1, 8),
     "slices": lambda x, w: x[:, 1:3] + x[..., :2] + x[:, ::2] + x[:, 3, None],
+    "counted from the end": lambda x, w: (
+        x[..., -1] + x[:, -4] + x[:, -2, None].squeeze(1) + x[..., -3:-1].sum(1) + x[:, -1:].squeeze(-1)
+    ),
+    "masks are numbers": lambda x, w: x * (x > 0) + (x > 0).sum(1, keepdim=True) + 2 * (x < 1),
+    "integers meet floats": lambda x, w: (
+        x.to(np.int64) * 0.5 + x + (x.to(np.int32) + 1) / 2 + x.to(np.int64) ** 2 + Tensor(np.arange(4))
+    ),
+    "functions of integers": lambda x, w: ad.sqrt(ad.abs(x.to(np.int64))) + ad.clip(x.to(np.int64), -1, 1),
+    "choice of integers": lambda x, w: ad.where(x > 0, 1, 0) + ad.maximum(x.to(np.int64), 0) + x,
+    "mixed columns": lambda x, w: ad.cat([x, x.to(np.int64), x > 0], -1),
+    "truth values": lambda x, w: ((x > 0) & (x < 1) | ~(x > -1)) ^ ((x > 0) == (x > 1)),
+    "order of truth values": lambda x, w: ((x > 0) >= (x > 1)) != (x > 2),
+    "integers as they are": lambda x, w: x.to(np.int64) * 3,
+    "missing values": lambda x, w: ad.where(ad.isnan(x / x * x), 0.0, x),
+    "powers of a number": lambda x, w: 2**x + 0.5**x,
+    "not a number": lambda x, w: ad.where(x > 0, x, Tensor(np.float32([np.nan, 0, np.inf, 1]))),
+    "float64 inside": lambda x, w: x.to(np.float64) * Tensor(np.arange(4.0)),
+    "embedding": lambda x, w: ad.embedding((x[:, 0] > 0).to(np.int64), w),
+    "embedding of many": lambda x, w: ad.embedding((x > 0).to(np.int64), w).sum(1),
+    "rows by a computed index": lambda x, w: w[(x > 0).to(np.int64)].mean(-1),
     "einsum": lambda x, w: ad.einsum("ni,ij->nj", x, w),
     "linear on more axes": lambda x, w: ad.linear(x.reshape(-1, 1, 4), w, w[0]),
     "broadcast": lambda x, w: x.reshape(-1, 1, 4).broadcast_to(x.shape[0], 3, 4) * w[:3],
@@ -638,8 +867,83 @@ def test_a_graph_computes_what_the_module_computes(name):
     X = np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32)
     for n in (6, 1):
         ours, theirs = outputs(Function(EXPORTABLE[name]), X[:n])
-        assert ours.shape == theirs.shape
+        assert ours.shape == theirs.shape and ours.dtype.kind == theirs.dtype.kind
         np.testing.assert_allclose(theirs, ours, rtol=2e-5, atol=2e-5)
+
+
+@given(st.data())
+@settings(max_examples=15)
+def test_any_basic_index_is_exported_or_refused_by_name(data):
+    piece = st.integers(-4, 3) | st.builds(
+        slice, st.none() | st.integers(-5, 5), st.none() | st.integers(-5, 5), st.none() | st.integers(1, 3)
+    )
+    first = data.draw(st.sampled_from([(slice(None),), (...,), (slice(None), None)]))
+    key = (*first, data.draw(piece), *data.draw(st.sampled_from([(), (None,)])))
+    X = np.random.default_rng(1).standard_normal((2, 4)).astype(np.float32)
+    try:
+        ours, theirs = outputs(Function(lambda x, w: x[key]), X)
+    except UnsupportedOperation:
+        assert X[key].size == 0, "what is not empty can be written"
+        return
+    np.testing.assert_array_equal(theirs, ours, err_msg=f"x[{key}]")
+
+
+HARD = np.array(
+    [[1e-10, -1e-6, 1e-4, -1e-2], [0.5, -0.5, 0.49, -0.51], [-5, 10, -20, 30], [-80, 80, 0, 1e-30]],
+    np.float64,
+)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "name", ["log1p", "expm1", "sigmoid", "silu", "softplus", "tanh", "leaky_relu", "log_softmax"]
+)
+def test_a_graph_keeps_the_digits_of_small_results(name, kind):
+    """Relative to each result: nothing cancels near 0, no tail is cut off, nothing overflows."""
+    X = HARD.astype(kind)
+    X = np.abs(X) if name == "log1p" else X
+    function = {"log_softmax": lambda x, w: ad.log_softmax(x, 1)}.get(name, lambda x, w: getattr(ad, name)(x))
+    ours, theirs = outputs(Function(function), X, dtype=kind)
+    np.testing.assert_allclose(theirs, ours, rtol=3e-6 if kind is np.float32 else 1e-13, atol=0)
+
+
+def test_log1p_and_expm1_keep_their_ends():
+    X = np.array([[-1.0, np.inf, 0.0, -0.75]], np.float32)
+    with np.errstate(divide="ignore"):
+        ours, theirs = outputs(Function(lambda x, w: ad.log1p(x)), X)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-6)
+    X = np.array([[-np.inf, np.inf, 89.0, -0.75]], np.float32)
+    with np.errstate(over="ignore"):
+        ours, theirs = outputs(Function(lambda x, w: ad.expm1(x)), X)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["softplus", "sigmoid", "silu"])
+def test_a_fused_activation_is_the_function_of_that_name(name):
+    X = HARD.copy()
+    layer = modules.Linear(4, 4, bias=False, dtype=np.float64, rng=0)
+    layer.weight.array[...] = np.eye(4)
+    fused, theirs = outputs(Fused(layer, name), X)
+    np.testing.assert_allclose(theirs, fused, rtol=1e-13, atol=0)
+
+
+class Fused(modules.Module):
+    """A linear layer and its activation in one operation of the engine."""
+
+    def __init__(self, layer, activation):
+        super().__init__()
+        self.layer, self.activation = layer, activation
+
+    def forward(self, x):
+        return ad.linear(x, self.layer.weight, activation=self.activation)
+
+
+def test_a_narrow_parameter_does_not_narrow_the_whole_graph():
+    network = modules.Sequential(modules.Linear(4, 4, rng=0), modules.Linear(4, 2, dtype=np.float64, rng=1))
+    X = np.random.default_rng(3).standard_normal((5, 4))
+    ours, theirs = outputs(network, X)
+    assert theirs.dtype == np.float64
+    np.testing.assert_allclose(theirs, ours, rtol=1e-12)
 
 
 def test_images_pass_through_as_well():
@@ -677,6 +981,10 @@ UNSUPPORTED = {
     "picks rows of the batch": lambda x, w: x[0],
     "counts the rows of the batch": lambda x, w: ad.var(x, 0),
     "one Tensor": lambda x, w: (x, x),
+    "'squeeze'.*without dim": lambda x, w: x[:, :1].squeeze(),
+    "'to'.*float16 rounds": lambda x, w: x.to(np.float16),
+    "no valid ONNX graph": lambda x, w: (x > 0) + (x < 1),
+    "base changes with the input|changes with the input": lambda x, w: float(x.array.max()) ** x,
 }
 
 
@@ -712,6 +1020,41 @@ def test_export_leaves_the_network_as_it_was_and_traces_evaluation_mode():
     assert [module.training for module in network] == [False, True, True]
     assert [node.op_type for node in model.graph.node] == ["Gemm", "Gemm", "Identity"]
     assert sys.getprofile() is None
+
+
+def test_export_leaves_a_profiler_and_the_modes_as_they_were_also_where_it_fails():
+    events = []
+
+    def mine(frame, event, argument):
+        events.append(event)
+
+    network = Function(UNSUPPORTED["flip"])
+    sys.setprofile(mine)
+    try:
+        export_onnx(MLP([4, 2], rng=0), 4)
+        assert sys.getprofile() is mine, "it ran before and should run on"
+        with pytest.raises(UnsupportedOperation):
+            export_onnx(network, 4)
+        with pytest.raises(ZeroDivisionError):
+            export_onnx(Function(lambda x, w: 1 / 0), 4)
+        assert sys.getprofile() is mine
+    finally:
+        sys.setprofile(None)
+    assert events and network.training and ad.is_grad_enabled()
+
+
+def test_export_may_be_profiled_by_pythons_own_profiler():
+    import cProfile
+    import pstats
+
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        export_onnx(MLP([4, 2], rng=0), 4)
+        np.linalg.norm(np.ones(3))
+    finally:
+        profiler.disable()
+    assert any(name == "norm" for _, _, name in pstats.Stats(profiler).stats), "it watched what came after"
 
 
 def test_the_tracer_records_the_engines_calls_with_their_arguments():
@@ -779,6 +1122,8 @@ def test_preprocessing_in_the_graph_is_that_of_training():
         ({"shift": np.ones((5, 4))}, "shift must .* got shape"),
         ({"shift": np.nan}, "shift must be finite"),
         ({"classes": ["a", "b"]}, "classes must name the 3 columns"),
+        ({"classes": 3}, "classes must name the 3 columns of the output, got 3"),
+        ({"classes": [0.0, 1.0, np.nan]}, "classes must be finite"),
         ({"input_range": 16}, "input_range must be a least and a greatest value"),
         ({"input_range": (np.zeros(3), 16)}, r"input_range must .* arrays of shape \(4,\)"),
         ({"input_range": (16, 0)}, "input_range must be finite, the least value first"),
@@ -791,6 +1136,40 @@ def test_bad_options_of_the_export_are_named(options, message):
         export_onnx(MLP([4, 3], rng=0), **{"input_shape": 4, **options})
 
 
+def test_labels_keep_their_types():
+    network = MLP([4, 3], rng=0)
+    for classes in (
+        [1, "b", True],
+        np.array([7, 8, 9]),
+        np.array(["x", "y", "z"]),
+        [np.int64(1), np.str_("b"), False],
+    ):
+        model = OnnxPredictor(export_onnx(network, 4, classes=classes).SerializeToString())
+        assert model.classes == list(classes) and {type(c) for c in model.classes} <= {int, str, bool}
+    with pytest.raises(TypeError, match="classes must be strings, numbers or booleans"):
+        export_onnx(network, 4, classes=[b"a", b"b", b"c"])
+
+
+def test_a_single_column_needs_the_names_of_two_classes():
+    with pytest.raises(ValueError, match="the two classes that one logit tells apart, got 1 labels"):
+        export_onnx(MLP([4, 1], rng=0), 4, classes=["yes"])
+    with pytest.raises(ValueError, match="columns of an output"):
+        export_onnx(Function(lambda x, w: x.sum(1)), 4, classes=["no", "yes"])
+
+
+def test_an_estimator_is_told_what_to_pass():
+    classifier = MLPClassifier((3,), max_iter=1, random_state=0)
+    with pytest.raises(TypeError, match="got MLPClassifier: fit it first, then pass its network_"):
+        export_onnx(classifier, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        classifier.fit(np.eye(2), [0, 1])
+    with pytest.raises(TypeError, match="got MLPClassifier: pass its network_"):
+        export_onnx(classifier, 2)
+    with pytest.raises(TypeError, match="got function"):
+        export_onnx(lambda x: x, 2)
+
+
 def test_the_range_of_the_training_data_travels_in_the_file():
     network = MLP([4, 3], rng=0)
     model = export_onnx(network, 4, classes=["a", "b", "c"], input_range=(0, [1, 2, 3, 4]))
@@ -800,18 +1179,72 @@ def test_the_range_of_the_training_data_travels_in_the_file():
     assert OnnxPredictor(export_onnx(network, 4).SerializeToString()).input_range is None
 
 
+def test_the_range_is_kept_in_the_type_that_tells_its_values_apart():
+    X = np.array([[0.1, 0.3], [0.7, 0.9]])
+    for data, graph, expected in [
+        (np.float32, np.float64, np.float32),
+        (np.float64, np.float32, np.float32),
+        (np.float16, np.float32, np.float16),
+        (np.float64, np.float64, np.float64),
+        (np.int64, np.float64, np.float64),
+    ]:
+        bounds = (X.min(0).astype(data), X.max(0).astype(data))
+        model = export_onnx(MLP([2, 2], dtype=graph, rng=0), 2, input_range=bounds)
+        low, high = OnnxPredictor(model.SerializeToString()).input_range
+        assert low.dtype == high.dtype == expected
+        for row in bounds:
+            model_serving.parse_instances({"instance": row.tolist()}, 2, 1, (low, high))
+
+
 def test_the_service_refuses_what_the_model_never_saw(network):
     model = export_onnx(network, 5, input_range=(-1, 1))
     with service_in_thread(OnnxPredictor(model.SerializeToString()), ServiceConfig(**QUICK)) as service:
-        answer = client.fetch(f"{service.url}/predict", {"instance": [0, 0, 255, 0, 0]})
-        assert client.fetch(f"{service.url}/predict", {"instance": [0, 0, 1, 0, -1]}).status == 200
+        answer = fetch(f"{service.url}/predict", {"instance": [0, 0, 255, 0, 0]})
+        assert fetch(f"{service.url}/predict", {"instance": [0, 0, 1, 0, -1]}).status == 200
     assert answer.status == 422
     assert answer.json()["error"] == "instance[2] is 255, outside of -1 to 1, the range in training."
 
 
-def test_a_predictor_refuses_models_of_another_shape(tmp_path):
-    with pytest.raises(ValueError, match="one input of shape"):
-        OnnxPredictor(export_onnx(modules.Flatten(), (2, 2)).SerializeToString())
+def fixed_rows(model):
+    """The same model for one row only, as other exporters write them."""
+    for value in (model.graph.input[0], model.graph.output[0]):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    return model
+
+
+def relabeled(model, classes):
+    model.metadata_props[0].value = json.dumps(classes)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: export_onnx(modules.Flatten(), (2, 2)), "one input of shape"),
+        (lambda: export_onnx(Function(lambda x, w: x.sum(1)), 4), "one output of shape"),
+        (
+            lambda: export_onnx(Function(lambda x, w: x > 0), 4),
+            r"give float32 or float64 numbers, got tensor\(bool\)",
+        ),
+        (lambda: fixed_rows(export_onnx(MLP([2, 2], rng=0), 2)), "any number of rows, got a graph for 1"),
+        (
+            lambda: relabeled(export_onnx(MLP([2, 2], rng=0), 2, classes=[0, 1]), [7]),
+            "names 1 classes for 2 columns",
+        ),
+    ],
+)
+def test_a_predictor_refuses_models_that_it_cannot_serve(model, message):
+    with pytest.raises(ValueError, match=message):
+        OnnxPredictor(model().SerializeToString())
+
+
+@pytest.mark.parametrize(("threads", "error"), [(0, ValueError), (1.5, TypeError), (True, TypeError)])
+def test_threads_are_a_positive_integer(threads, error):
+    with pytest.raises(error, match="threads"):
+        OnnxPredictor(export_onnx(MLP([2, 2], rng=0), 2).SerializeToString(), threads=threads)
+
+
+def test_a_predictor_needs_its_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         OnnxPredictor(tmp_path / "missing.onnx")
 
@@ -820,7 +1253,7 @@ def test_a_predictor_refuses_models_of_another_shape(tmp_path):
 
 NETWORK_SIZES = [5, 8, 3]
 CLASSES = ["ant", "bee", "cat"]
-QUICK = {"port": 0, "drain_seconds": 0.0, "timeout": 5.0}
+QUICK = {"port": 0, "drain_seconds": 0.0, "timeout": PATIENCE}
 
 
 @pytest.fixture(scope="module")
@@ -838,7 +1271,7 @@ def service(network):
 
 def test_one_row_is_answered_as_the_network_would(service, network):
     row = [1.0, -2.0, 0.5, 3, 4]
-    answer = client.fetch(f"{service.url}/predict", {"instance": row})
+    answer = fetch(f"{service.url}/predict", {"instance": row})
     assert answer.status == 200
     logits = measurements.network_logits(network, np.array([row]) / 2.0)[0]
     prediction = answer.json()["prediction"]
@@ -849,7 +1282,7 @@ def test_one_row_is_answered_as_the_network_would(service, network):
 
 def test_many_rows_are_answered_in_order(service, network):
     rows = np.random.default_rng(6).standard_normal((4, 5))
-    answer = client.fetch(f"{service.url}/predict", {"instances": rows.tolist()})
+    answer = fetch(f"{service.url}/predict", {"instances": rows.tolist()})
     logits = [prediction["logits"] for prediction in answer.json()["predictions"]]
     np.testing.assert_allclose(logits, measurements.network_logits(network, rows / 2.0), atol=1e-5)
 
@@ -865,21 +1298,59 @@ def test_many_rows_are_answered_in_order(service, network):
     ],
 )
 def test_the_other_routes_answer(service, path, content):
-    answer = client.fetch(service.url + path)
+    answer = fetch(service.url + path)
     assert answer.status == 200 and content in answer.body.decode()
     assert "https://" not in answer.body.decode(), "nothing is loaded from elsewhere"
 
 
 def test_the_client_works_inside_a_running_event_loop_as_in_a_notebook(service):
     async def cell():
-        return client.fetch(f"{service.url}/health").status
+        return fetch(f"{service.url}/health").status
 
     assert asyncio.run(cell()) == 200
 
 
-def test_unknown_paths_and_methods_are_told_so(service):
-    assert client.fetch(f"{service.url}/nowhere").status == 404
-    assert client.fetch(f"{service.url}/predict").status == 405
+def request(service, method, path, body=None):
+    """Any method, by Python's own client: status, headers, body."""
+    connection = http.client.HTTPConnection(service.url.removeprefix("http://"), timeout=PATIENCE)
+    connection.request(method, path, body)
+    answer = connection.getresponse()
+    return answer.status, answer.headers, answer.read()
+
+
+READABLE = ["/health", "/ready", "/metrics", "/docs", "/openapi.json"]
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
+
+
+@pytest.mark.parametrize("path", READABLE)
+def test_head_is_answered_like_get_without_the_body(service, path):
+    status, headers, body = request(service, "HEAD", path)
+    got, same, content = request(service, "GET", path)
+    assert (status, body) == (got, b"") == (200, b"") and content
+    assert headers["Content-Type"] == same["Content-Type"]
+    if path != "/metrics":  # whose length changes with every request
+        assert headers["Content-Length"] == same["Content-Length"]
+
+
+@pytest.mark.parametrize("path", [*READABLE, "/predict", "/nowhere"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_on_every_path_gets_its_status(service, method, path):
+    allowed = {"/predict": ["POST"], "/nowhere": []}.get(path, ["GET", "HEAD"])
+    status, headers, body = request(service, method, path)
+    if method in allowed:
+        assert status == (400 if path == "/predict" else 200)  # an empty body is not JSON
+    elif path == "/nowhere":
+        assert status == 404
+    else:
+        assert status == 405 and headers["Allow"] == ", ".join(allowed)
+    if status >= 400 and method != "HEAD":
+        assert "error" in json.loads(body)
+
+
+def test_a_draining_service_says_so_to_head_as_well():
+    with service_in_thread(Doubling(), ServiceConfig(**QUICK)) as service:
+        service.batcher.draining = True
+        assert request(service, "HEAD", "/ready")[0] == request(service, "GET", "/ready")[0] == 503
 
 
 @pytest.mark.parametrize(
@@ -901,20 +1372,18 @@ def test_unknown_paths_and_methods_are_told_so(service):
     ],
 )
 def test_bad_bodies_are_refused_with_a_message(service, body, status, message):
-    answer = client.fetch(f"{service.url}/predict", body=body)
+    answer = fetch(f"{service.url}/predict", body=body)
     assert answer.status == status
     assert message in answer.json()["error"]
 
 
 def test_a_body_of_20_megabytes_is_refused_and_the_answer_arrives(service):
-    answer = client.fetch(f"{service.url}/predict", body=b"1" * 20_000_000)
+    answer = fetch(f"{service.url}/predict", body=b"1" * 20_000_000)
     assert answer.status == 413 and "bytes" in answer.json()["error"]
 
 
 def test_of_a_body_that_is_too_large_no_more_than_the_limit_is_ever_held():
     import tracemalloc
-
-    from level6_systems.parts.model_serving.application import RequestRefused, read_body
 
     pieces = iter(range(59, -1, -1))
 
@@ -924,8 +1393,8 @@ def test_of_a_body_that_is_too_large_no_more_than_the_limit_is_ever_held():
     request = SimpleNamespace(headers={}, receive=receive)
     tracemalloc.start()
     try:
-        with pytest.raises(RequestRefused, match="2,000,000 bytes"):
-            asyncio.run(read_body(request, ServiceConfig(body_limit=2_000_000)))
+        with pytest.raises(application.RequestRefused, match="2,000,000 bytes"):
+            asyncio.run(application.read_body(request, ServiceConfig(body_limit=2_000_000)))
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
     finally:
         tracemalloc.stop()
@@ -959,12 +1428,12 @@ def test_an_input_that_overflows_the_network_is_invalid_not_a_failure():
         layer.weight.array[...] = 100.0
     predictor = OnnxPredictor(export_onnx(network, 2).SerializeToString())
     with service_in_thread(predictor, ServiceConfig(**QUICK)) as service:
-        answer = client.fetch(f"{service.url}/predict", {"instances": [[1, 1], [3e38, 3e38]]})
+        answer = fetch(f"{service.url}/predict", {"instances": [[1, 1], [3e38, 3e38]]})
         assert answer.status == 422 and "row 1" in answer.json()["error"]
 
 
 def counter(service, name):
-    text = client.fetch(f"{service.url}/metrics").body.decode()
+    text = fetch(f"{service.url}/metrics").body.decode()
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
 
@@ -976,10 +1445,46 @@ def test_metrics_count_what_happened(service):
         "groundup_waiting_seconds_count",
     )
     before = [counter(service, name) for name in names]
-    client.fetch(f"{service.url}/predict", {"instances": [[0] * 5] * 3})
-    client.fetch(f"{service.url}/predict", {"instances": []})
+    fetch(f"{service.url}/predict", {"instances": [[0] * 5] * 3})
+    fetch(f"{service.url}/predict", {"instances": []})
     after = [counter(service, name) for name in names]
     assert np.subtract(after, before).tolist() == [1, 1, 3, 1]
+
+
+def test_a_scanner_cannot_grow_the_metrics(service):
+    def scan():
+        for i in range(20):
+            request(service, ("GET", f"M{i}")[i % 2], f"/{i}?x={i}")
+            request(service, "GET", f"/predict/{i}")
+            request(service, "POST", f"/predict?{i}", b"{")
+
+    scan()
+    before = fetch(f"{service.url}/metrics").body.decode().count("\n")
+    scan()
+    after = fetch(f"{service.url}/metrics").body.decode()
+    assert after.count("\n") == before, "one line for all unknown paths together"
+    assert 'path="other"' in after
+
+
+def test_a_batcher_that_has_died_is_told_to_clients_and_probes(capsys):
+    with service_in_thread(Doubling(), ServiceConfig(**QUICK)) as service:
+        assert fetch(f"{service.url}/predict", {"instance": [1, 2]}).status == 200
+        service.batcher.next_batch = lambda: 1 / 0  # from its next batch on
+        fetch(f"{service.url}/predict", {"instance": [1, 2]})
+        answer = fetch(f"{service.url}/predict", {"instance": [1, 2]})
+        assert answer.status == 503 and "retry-after" in answer.headers
+        assert fetch(f"{service.url}/ready").status == 503
+        assert fetch(f"{service.url}/health").status == 503, "so that somebody starts it anew"
+        assert counter(service, "groundup_ready") == 0
+    assert "the batcher stopped" in capsys.readouterr().err
+
+
+def test_labels_and_outputs_of_numpy_are_answered_as_json():
+    model = lambda rows: np.array([[0, 3]] * len(rows))
+    model.n_features, model.classes = 2, np.array([7, 9])
+    with service_in_thread(model, ServiceConfig(**QUICK)) as service:
+        answer = fetch(f"{service.url}/predict", {"instance": [1, 0]})
+    assert answer.status == 200 and answer.json()["prediction"]["label"] == 9
 
 
 def test_a_failing_model_is_a_500_and_the_service_goes_on(caplog):
@@ -990,18 +1495,25 @@ def test_a_failing_model_is_a_500_and_the_service_goes_on(caplog):
 
     model.n_features, model.classes = 2, [0, 1]
     with service_in_thread(model, ServiceConfig(**QUICK)) as service:
-        failed = client.fetch(f"{service.url}/predict", {"instance": [13, 0]})
+        failed = fetch(f"{service.url}/predict", {"instance": [13, 0]})
         assert failed.status == 500 and "the model failed" in failed.json()["error"]
-        assert client.fetch(f"{service.url}/predict", {"instance": [1, 0]}).status == 200
+        assert fetch(f"{service.url}/predict", {"instance": [1, 0]}).status == 200
 
 
-def test_two_classes_may_share_one_logit():
-    predictor = OnnxPredictor(export_onnx(MLP([2, 1], rng=0), 2, classes=["no", "yes"]).SerializeToString())
+@pytest.mark.parametrize("classes", [None, ["no", "yes"]])
+def test_two_classes_may_share_one_logit(classes):
+    predictor = OnnxPredictor(export_onnx(MLP([2, 1], rng=0), 2, classes=classes).SerializeToString())
+    no, yes = classes or (0, 1)
     with service_in_thread(predictor, ServiceConfig(**QUICK)) as service:
-        answer = client.fetch(f"{service.url}/predict", {"instance": [1, 2]}).json()["prediction"]
-    logit = answer["logits"][0]
-    np.testing.assert_allclose(answer["probabilities"], [1 / (1 + np.exp(logit)), 1 / (1 + np.exp(-logit))])
-    assert answer["label"] == ("yes" if logit > 0 else "no")
+        body = fetch(f"{service.url}/predict", {"instances": [[9, 9], [-9, 9], [9, -9], [-9, -9]]}).json()
+    answers = body["predictions"]
+    assert {answer["label"] for answer in answers} == {no, yes}, "these rows meet both"
+    for answer in answers:
+        logit = answer["logits"][0]
+        np.testing.assert_allclose(
+            answer["probabilities"], [1 / (1 + np.exp(logit)), 1 / (1 + np.exp(-logit))]
+        )
+        assert answer["label"] == (yes if logit > 0 else no)
 
 
 def in_background(function, *args):
@@ -1027,13 +1539,13 @@ def wait_until(condition):
 
 def test_overload_refuses_at_once_with_retry_after_and_loses_no_accepted_request():
     model = Doubling(hold=True)
-    limits = {"maximum_batch": 2, "queue_limit": 4, "batch_window_ms": 0.0, "timeout": PATIENCE}
+    limits = {"maximum_batch": 2, "queue_limit": 4, "batch_window_ms": 0.0}
     with service_in_thread(model, ServiceConfig(**{**QUICK, **limits})) as service:
         url = f"{service.url}/predict"
-        first = in_background(client.fetch, url, {"instance": [-1, 1]})
+        first = in_background(fetch, url, {"instance": [-1, 1]})
         assert model.entered.wait(PATIENCE)  # the model is busy: of what comes now, four rows may wait
         payloads = [{"instance": [i, -i]} for i in range(11)]
-        answers = in_background(client.open_loop, url, payloads, [0.0] * 11)
+        answers = in_background(open_loop, url, payloads, [0.0] * 11)
         wait_until(lambda: counter(service, "groundup_refused_total{") == 7)
         assert counter(service, "groundup_rows_waiting") == 4
         model.release.set()
@@ -1048,21 +1560,42 @@ def test_overload_refuses_at_once_with_retry_after_and_loses_no_accepted_request
             assert "overloaded" in answer.json()["error"]
 
 
-def test_an_answer_that_takes_too_long_is_a_503_and_a_slow_body_a_408():
-    model = Doubling(hold=True)
-    with service_in_thread(model, ServiceConfig(**{**QUICK, "timeout": 0.2})) as service:
-        answer = client.fetch(f"{service.url}/predict", {"instance": [1, 2]})
-        assert answer.status == 503 and "retry-after" in answer.headers
-        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
-        assert exchange(service.url, head, b"123").startswith(b"HTTP/1.1 408")
-        model.release.set()
+def never():
+    """A request of which nothing more arrives."""
+    return SimpleNamespace(headers={}, receive=lambda: asyncio.get_running_loop().create_future())
+
+
+def test_an_answer_that_takes_too_long_is_overload_and_given_up():
+    async def scenario(batcher):
+        answer = batcher.submit(rows_of(1))
+        with pytest.raises(Overloaded, match=r"no answer within 0\.01 s"):
+            await application._answer(answer, never(), batcher.config, batcher)
+        return answer.cancelled()
+
+    assert with_batcher(Doubling(hold=True), scenario, timeout=0.01), "it must not cost the model anything"
+
+
+def test_a_body_that_takes_too_long_is_refused_with_408():
+    with pytest.raises(application.RequestRefused, match=r"did not arrive within 0\.01 s") as caught:
+        asyncio.run(application.read_body(never(), ServiceConfig(timeout=0.01)))
+    assert caught.value.status == 408
+
+
+def test_a_body_may_be_as_long_as_its_limit():
+    async def receive():
+        return {"type": "http.request", "body": b"1" * 10}
+
+    request = SimpleNamespace(headers={"content-length": "10", "expect": "100-continue"}, receive=receive)
+    assert len(asyncio.run(application.read_body(request, ServiceConfig(body_limit=10)))) == 10
+    with pytest.raises(application.RequestRefused, match="at most 9 bytes"):
+        asyncio.run(application.read_body(request, ServiceConfig(body_limit=9)))
 
 
 def test_a_client_that_hangs_up_is_taken_out_of_the_queue():
     model = Doubling(hold=True)
-    limits = {"batch_window_ms": 0.0, "timeout": PATIENCE}
+    limits = {"batch_window_ms": 0.0}
     with service_in_thread(model, ServiceConfig(**{**QUICK, **limits})) as service:
-        first = in_background(client.fetch, f"{service.url}/predict", {"instance": [1, 2]})
+        first = in_background(fetch, f"{service.url}/predict", {"instance": [1, 2]})
         assert model.entered.wait(PATIENCE)
         host, port = service.url.removeprefix("http://").split(":")
         body = b'{"instance": [7, 7]}'
@@ -1079,14 +1612,14 @@ def test_a_client_that_hangs_up_is_taken_out_of_the_queue():
 def test_draining_is_announced_and_answers_what_was_accepted():
     model = Doubling(hold=True)
     with service_in_thread(model, ServiceConfig(**{**QUICK, "timeout": PATIENCE})) as service:
-        accepted = in_background(client.fetch, f"{service.url}/predict", {"instance": [3, 4]})
+        accepted = in_background(fetch, f"{service.url}/predict", {"instance": [3, 4]})
         assert model.entered.wait(PATIENCE)
         service.begin_drain()
-        wait_until(lambda: client.fetch(f"{service.url}/ready").status == 503)
-        refused = client.fetch(f"{service.url}/predict", {"instance": [1, 2]})
+        wait_until(lambda: fetch(f"{service.url}/ready").status == 503)
+        refused = fetch(f"{service.url}/predict", {"instance": [1, 2]})
         assert refused.status == 503 and "shutting down" in refused.json()["error"]
         assert "retry-after" in refused.headers
-        assert client.fetch(f"{service.url}/health").status == 200
+        assert fetch(f"{service.url}/health").status == 200
         model.release.set()
         assert accepted().json()["prediction"]["logits"] == [6.0, 8.0]
 
@@ -1097,15 +1630,149 @@ def test_the_live_service_waits_as_lindley_computes():
     measured, computed = measurements.live_waiting_times(
         payloads, 0.8, 0.003, model, np.random.default_rng(0), model_serving.lindley_waiting_times
     )
-    # No request can start before its predecessor has left: this bound is exact.
+    # No request can start before its predecessor has left: this bound holds on any machine, however busy. What lies
+    # above it is what the event loop and the machine add, and no test can say how much that may be.
     assert (measured >= computed - 1e-9).all()
-    # What the event loop adds to each start is passed on to all who wait behind it, at most 60 requests. A
-    # busy machine adds milliseconds; ten for each of them would be a service that does something else.
-    assert (measured - computed).max() < 60 * 0.010
     assert measured.size == 60 and computed.max() > 0
 
 
+@pytest.fixture
+def slept(monkeypatch):
+    """What a server asks `asyncio.sleep` for while it drains, without waiting for it."""
+    asked = []
+
+    async def sleep(seconds):
+        asked.append(seconds)
+
+    monkeypatch.setattr(service_module, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+    return asked
+
+
+def test_the_port_stays_open_for_drain_seconds(slept):
+    config = ServiceConfig(**{**QUICK, "drain_seconds": 2 * PATIENCE})
+    with service_in_thread(Doubling(), config) as service:
+        service.begin_drain()
+        wait_until(lambda: slept)
+    assert PATIENCE < slept[0] <= 2 * PATIENCE, "what the drain itself has left of them"
+
+
+def test_a_second_wish_to_drain_changes_nothing(slept):
+    model = Doubling(hold=True)
+    with service_in_thread(model, ServiceConfig(**QUICK)) as service:
+        accepted = in_background(fetch, f"{service.url}/predict", {"instance": [1, 2]})
+        assert model.entered.wait(PATIENCE)
+        service.begin_drain()
+        service.begin_drain()
+        wait_until(lambda: service.batcher.draining)
+        model.release.set()
+        assert accepted().status == 200
+    assert len(slept) == 1
+
+
+@pytest.mark.parametrize("patience", [np.inf, -1.0, np.nan])
+def test_patience_is_a_time_that_can_be_waited(patience):
+    with (
+        pytest.raises(ValueError, match="patience"),
+        service_in_thread(Doubling(), ServiceConfig(**QUICK), patience=patience),
+    ):
+        pass
+    with pytest.raises(ValueError, match="patience"), running_service("x.onnx", patience=patience):
+        pass
+
+
+def test_a_thread_that_ends_before_it_serves_is_reported_at_once(monkeypatch):
+    import uvicorn
+
+    def run(self, sockets=None):
+        raise ZeroDivisionError("no loop")
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    with pytest.raises(ServiceUnavailable, match="ended before it was ready. no loop"):
+        with service_in_thread(Doubling(), ServiceConfig(**QUICK), patience=PATIENCE):
+            pass
+
+
+def test_a_thread_that_ends_with_an_error_is_reported(monkeypatch):
+    import uvicorn
+
+    real = uvicorn.Server.run
+
+    def run(self, sockets=None):
+        real(self, sockets)
+        raise ZeroDivisionError("at the end")
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    with pytest.raises(ServiceUnavailable, match="ended with an error: ZeroDivisionError"):
+        with service_in_thread(Doubling(), ServiceConfig(**QUICK)):
+            pass
+
+
 # The process.
+
+
+class FakeProcess:
+    """A process that says `lines`, and ends with `status` when it is asked to, or not at all if that is None."""
+
+    def __init__(self, lines, status):
+        self.stdout, self.status, self.calls = io.StringIO("".join(lines)), status, []
+
+    def __call__(self, command, *, env, **options):
+        self.command, self.environment = command, env
+        options["stderr"].write("what it wrote")
+        return self
+
+    def poll(self):
+        return None
+
+    def send_signal(self, number):
+        self.calls.append(number)
+
+    def wait(self, patience=None):
+        if self.status is None and "kill" not in self.calls:
+            raise subprocess.TimeoutExpired("service", patience)
+        return self.status
+
+    def kill(self):
+        self.calls.append("kill")
+
+
+HERE = ["warming up\n", "serving at http://127.0.0.1:4 (POST /predict)\n"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "told", "calls"),
+    [
+        (HERE, 0, None, [signal.SIGTERM]),
+        (HERE, 3, "ended with status 3. what it wrote", [signal.SIGTERM]),
+        (HERE, -9, "ended with status -9", [signal.SIGTERM]),
+        (HERE, None, "did not stop within 7 s. what it wrote", [signal.SIGTERM, "kill"]),
+        (["warming up\n"], 1, "ended before it was ready. what it wrote", [signal.SIGTERM]),
+    ],
+)
+def test_however_a_process_ends_it_is_reported(monkeypatch, lines, status, told, calls):
+    process = FakeProcess(lines, status)
+    monkeypatch.setattr(subprocess, "Popen", process)
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+
+    def serve():
+        with running_service("model.onnx", patience=7.0) as url:
+            assert url == "http://127.0.0.1:4"
+
+    if told is None:
+        serve()
+    else:
+        with pytest.raises(ServiceUnavailable, match=f"the service {told}"):
+            serve()
+    assert process.calls == calls
+    root, *others = process.environment["PYTHONPATH"].split(":")
+    assert (Path(root) / "level6_systems").is_dir() and others == ["/elsewhere"]
+    assert process.command[-4:] == ["--host", "127.0.0.1", "--port", "0"]
+
+
+def test_an_error_inside_the_block_is_not_hidden_by_the_end_of_the_process(monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", FakeProcess(HERE, 3))
+    with pytest.raises(KeyError, match="mine"), running_service("model.onnx", patience=7.0):
+        raise KeyError("mine")
 
 
 def test_a_process_serves_answers_what_it_accepted_on_sigterm_and_exits(tmp_path, network):
@@ -1114,10 +1781,10 @@ def test_a_process_serves_answers_what_it_accepted_on_sigterm_and_exits(tmp_path
     # one request waits for a companion that never comes: only the drain can send it on its way
     config = ServiceConfig(port=0, maximum_batch=2, batch_window_ms=1e6, timeout=PATIENCE, drain_seconds=0.0)
     with running_service(path, config, patience=PATIENCE) as url:
-        assert client.fetch(f"{url}/ready").json() == {"status": "ready"}
-        pair = client.fetch(f"{url}/predict", {"instances": [[0] * 5, [1] * 5]})
+        assert fetch(f"{url}/ready").json() == {"status": "ready"}
+        pair = fetch(f"{url}/predict", {"instances": [[0] * 5, [1] * 5]})
         assert len(pair.json()["predictions"]) == 2
-        waiting = in_background(client.fetch, f"{url}/predict", {"instance": [1] * 5})
+        waiting = in_background(fetch, f"{url}/predict", {"instance": [1] * 5})
         service = SimpleNamespace(url=url)
         wait_until(lambda: counter(service, "groundup_rows_waiting") == 1)
     answer = waiting()  # the context has sent SIGTERM and seen exit status 0
@@ -1126,7 +1793,7 @@ def test_a_process_serves_answers_what_it_accepted_on_sigterm_and_exits(tmp_path
         answer.json()["prediction"]["logits"], pair.json()["predictions"][1]["logits"], atol=1e-6
     )
     with pytest.raises(ConnectionRefusedError):
-        client.fetch(f"{url}/health")
+        fetch(f"{url}/health")
 
 
 def test_a_process_that_cannot_serve_says_why(tmp_path):

@@ -75,15 +75,20 @@ def compare_service(comparison: Comparison, X: np.ndarray) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "digits.onnx"
         export_onnx(classifier.network_, 64, path, scale=16.0, classes=classifier.classes_)
-        with running_service(path, ServiceConfig(port=0, drain_seconds=0.0)) as url:
+        patience = measurements.PATIENCE
+        config = ServiceConfig(port=0, drain_seconds=0.0, timeout=patience)
+        with running_service(path, config, patience=patience) as url:
             ours, answers = served.run(
                 lambda: measurements.network_logits(classifier.network_, X / 16.0),
                 lambda: [
-                    client.fetch(f"{url}/predict", {"instances": rows.tolist()}).json()["predictions"]
+                    client.fetch(f"{url}/predict", {"instances": rows.tolist()}, patience=patience).json()[
+                        "predictions"
+                    ]
                     for rows in np.split(X, range(64, len(X), 64))
                 ],
             )
-            single = client.fetch(f"{url}/predict", {"instance": X[0].tolist()}).json()["prediction"]
+            row = {"instance": X[0].tolist()}
+            single = client.fetch(f"{url}/predict", row, patience=patience).json()["prediction"]
     answers = [answer for batch in answers for answer in batch]
     allowed = {"tolerance": 1e-11, "reason": "both compute in float64, and JSON carries every digit"}
     served.compare("logits, batches", ours, [answer["logits"] for answer in answers], **allowed)

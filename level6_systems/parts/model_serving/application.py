@@ -177,6 +177,23 @@ class _Measured:
             self.metrics.latency.labels(path).observe(time.perf_counter() - started)
 
 
+class _Head:
+    """ASGI middleware: HEAD is answered like GET, without the body (RFC 9110 asks it of whoever answers GET; probes use
+    it)."""
+
+    def __init__(self, app: Any):
+        self.app = app
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            return await self.app(scope, receive, send)
+
+        async def without_body(message: dict) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self.app({**scope, "method": "GET"}, receive, without_body)
+
+
 # ----------------------------------------------------------------------------------------------------
 # The application
 # ----------------------------------------------------------------------------------------------------
@@ -196,13 +213,15 @@ _REQUEST_BODY = {"required": True, "content": {"application/json": {"schema": _S
 def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceConfig) -> FastAPI:
     """A FastAPI application that serves `predictor`.
 
-    Routes: `POST /predict`, `GET /health` (the process lives), `GET /ready` (it welcomes requests: 503
-    while it drains), `GET /metrics` (Prometheus text), `GET /docs` (self-contained), `GET /openapi.json`.
+    Routes: `POST /predict`, `GET /health` (it can answer: 503 once the batcher has failed), `GET /ready` (it
+    welcomes requests: 503 while it drains), `GET /metrics` (Prometheus text), `GET /docs` (self-contained),
+    `GET /openapi.json`; HEAD wherever GET is.
     Every error is JSON: `{"error": "what came and what is needed"}`.
 
     Args:
         predictor: maps float rows (n, d) to logits (n, k); its attributes `n_features` (d) and `classes`
-            (k labels) describe it. It runs in one worker thread, one batch at a time.
+            (k labels; two if k = 1, for the logit of the second) describe it. It runs in one worker thread, one
+            batch at a time.
         config: limits and sizes.
 
     Returns:
@@ -215,9 +234,9 @@ def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceCon
     metrics.ready.set_function(lambda: 0.0 if batcher.draining else 1.0)
 
     def stopped(worker: asyncio.Task) -> None:
-        """Nobody forms batches any more: better refuse than accept what will not be answered."""
-        batcher.draining = True
-        logging.getLogger("uvicorn.error").error("the batcher stopped", exc_info=worker.exception())
+        """The batcher itself refuses from now on; somebody should learn why."""
+        error = None if worker.cancelled() else worker.exception()
+        logging.getLogger("uvicorn.error").error("the batcher stopped", exc_info=error)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -236,7 +255,10 @@ def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceCon
     )
     app.state.batcher, app.state.metrics = batcher, metrics
     paths = frozenset({"/predict", "/health", "/ready", "/metrics", "/docs", "/openapi.json"})
+    app.add_middleware(_Head)
     app.add_middleware(_Measured, metrics=metrics, paths=paths)
+    classes = np.asarray(predictor.classes, dtype=object).tolist()  # JSON knows no NumPy numbers
+    classes = [label.item() if isinstance(label, np.generic) else label for label in classes]
 
     # The request is read and checked by hand: FastAPI would hold any body in memory whole, and its own 422
     # repeats the offending value, which for NaN or 1e999 is not JSON and ends in a 500.
@@ -253,7 +275,7 @@ def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceCon
             raise InvalidInput(
                 f"row {int(infinite.argmax())} holds values so large that the network's output overflows."
             )
-        described = _describe(logits, predictor.classes)
+        described = _describe(logits, classes)
         return JSONResponse({"prediction": described[0]} if single else {"predictions": described})
 
     app.add_api_route(
@@ -272,8 +294,10 @@ def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceCon
     )  # fmt: skip
 
     @app.get("/health", summary="Does the process live?")
-    async def health() -> dict:
-        return {"status": "ok"}
+    async def health() -> Response:
+        if batcher.failed:
+            return JSONResponse({"status": "the batcher stopped"}, status_code=503)
+        return JSONResponse({"status": "ok"})
 
     @app.get("/ready", summary="Are new requests welcome?")
     async def ready() -> Response:
@@ -314,7 +338,10 @@ def create_app(predictor: Callable[[np.ndarray], np.ndarray], config: ServiceCon
 
     @app.exception_handler(HTTPException)  # no such path, no such method
     async def http_error(request: Request, error: HTTPException) -> Response:
-        return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)
+        headers = dict(error.headers or {})
+        if "GET" in headers.get("Allow", ""):
+            headers["Allow"] = "GET, HEAD"
+        return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=headers)
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class Overloaded(RuntimeError):
 # One coroutine forms batches, one worker thread runs the model (onnxruntime leaves the interpreter lock while it computes,
 # so the event loop goes on reading requests). Everything else runs in the event loop, so it needs no locks. The contract:
 #
-# - `submit` either accepts, and then the future *will* be answered, or raises `Overloaded` at once;
+# - `submit` either accepts, and then the future *will* be answered, be it with an error, or raises `Overloaded` at once;
 # - requests are served in order of arrival and never split;
 # - a request whose client has given up (its future is cancelled) is dropped before it costs the model
 # anything.
@@ -93,6 +94,14 @@ def take_batch(waiting: collections.deque[WaitingRequest], maximum_rows: int) ->
     return batch
 
 
+def fail(requests: Iterable[WaitingRequest], error: Exception) -> None:
+    """Answer requests with an error, those excepted that have an answer or were given up."""
+    for request in requests:
+        if not request.future.done():
+            request.future.set_exception(error)
+            request.future.exception()  # a client may have left: no complaint that nobody looked at it
+
+
 # %%
 class MicroBatcher:
     """Collects requests into batches for a model, with a bounded queue.
@@ -103,12 +112,13 @@ class MicroBatcher:
 
     Attributes:
         draining: set to `True` to refuse new requests; `drain()` waits for the accepted ones.
+        failed: whether `run` has ended with an error: whoever waits has been told, and nobody is accepted any more.
         observers: called with a `BatchRecord` after each batch.
     """
 
     def __init__(self, predict: Callable[[np.ndarray], np.ndarray], config: ServiceConfig) -> None:
         self.predict, self.config = predict, config
-        self.draining = False
+        self.draining = self.failed = False
         self.observers: list[Callable[[BatchRecord], None]] = []
         self.waiting: collections.deque[WaitingRequest] = collections.deque()
         self.unanswered = 0  # accepted requests whose future is not done
@@ -130,14 +140,18 @@ class MicroBatcher:
 
         Raises:
             Overloaded: the queue is full, or the service is draining.
-            ValueError: more rows than one batch can hold.
+            ValueError: no row, or more than one batch can hold.
         """
-        if len(rows) > self.config.maximum_batch:
-            raise ValueError(f"rows must be at most {self.config.maximum_batch}, got {len(rows)}.")
+        if not 1 <= len(rows) <= self.config.maximum_batch:
+            raise ValueError(f"rows must be 1 to {self.config.maximum_batch}, got {len(rows)}.")
         if self.draining:
             raise Overloaded("the service is shutting down", self.retry_after())
         if self.rows_waiting + len(rows) > self.config.queue_limit:
             raise Overloaded("the service is overloaded", self.retry_after())
+        if (
+            len(self.waiting) > self.config.queue_limit
+        ):  # so many only if clients have left while the model was busy
+            self.waiting = collections.deque(r for r in self.waiting if not r.future.done())
         future = asyncio.get_running_loop().create_future()
         self.unanswered += 1
         future.add_done_callback(self.settle)
@@ -152,8 +166,11 @@ class MicroBatcher:
 
     async def next_batch(self) -> list[WaitingRequest]:
         """Wait for a request, then for companions until the batch is full or the window has passed."""
-        while not self.waiting:
-            await self.wait_for_change()
+        while not self.waiting or self.waiting[0].future.done():
+            if self.waiting:
+                self.waiting.popleft()  # the window of one who has left does not count
+            else:
+                await self.wait_for_change()
         closes = self.waiting[0].arrived + self.config.batch_window_ms / 1000.0
         while self.rows_waiting < self.config.maximum_batch and not self.draining:
             remaining = closes - time.monotonic()
@@ -176,14 +193,18 @@ class MicroBatcher:
         rows = np.concatenate([request.rows for request in batch])  # (sum of n, d)
         started = time.monotonic()
         try:
-            outputs = await asyncio.get_running_loop().run_in_executor(self.worker, self.predict, rows)
-            if len(outputs) != len(rows):
-                raise RuntimeError(f"the model gave {len(outputs)} rows for {len(rows)}.")
+            loop = asyncio.get_running_loop()
+            outputs = np.asarray(await loop.run_in_executor(self.worker, self.predict, rows))
+            if outputs.ndim == 0 or len(outputs) != len(rows):
+                raise RuntimeError(
+                    f"the model gave {outputs.shape[0] if outputs.ndim else 0} rows for {len(rows)}."
+                )
         except Exception as error:
-            for request in batch:
-                if not request.future.done():
-                    request.future.set_exception(error)
+            fail(batch, error)
             return
+        except asyncio.CancelledError:
+            fail(batch, Overloaded("the service has stopped", self.retry_after()))
+            raise
         finished = time.monotonic()
         ends = np.cumsum([len(request.rows) for request in batch])
         for request, part in zip(batch, np.split(outputs, ends[:-1]), strict=True):
@@ -192,13 +213,23 @@ class MicroBatcher:
         self.seconds_per_row += 0.2 * ((finished - started) / len(rows) - self.seconds_per_row)
         record = BatchRecord(tuple(request.arrived for request in batch), len(rows), started, finished)
         for observe in self.observers:
-            observe(record)
+            try:
+                observe(record)
+            except Exception:  # who only watches must not stop the service
+                logging.getLogger(__name__).exception("an observer failed")
 
     async def run(self) -> None:
-        """Serve batch after batch until cancelled."""
-        while True:
-            if batch := await self.next_batch():
-                await self.answer(batch)
+        """Serve batch after batch until cancelled; however it ends, nobody is left without an answer."""
+        try:
+            while True:
+                if batch := await self.next_batch():
+                    await self.answer(batch)
+        except Exception:
+            self.failed = True
+            raise
+        finally:
+            self.draining = True  # nobody forms batches any more: refuse what would not be answered
+            fail(self.waiting, Overloaded("the service has stopped", self.retry_after()))
 
     async def drain(self) -> None:
         """Refuse new requests, and return when every accepted one has been answered."""

@@ -27,10 +27,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from level1_foundations.automatic_differentiation import Tensor
-from level6_systems.parts.model_serving.onnx_graph import Graph, Step
-from level6_systems.parts.model_serving.onnx_operations import onnx_type
+from level6_systems.parts.model_serving.onnx_graph import Graph, Step, onnx_type
+from level6_systems.parts.model_serving.onnx_operations import EMITTERS
 from level6_systems.parts.model_serving.tracing import (
-    EMITTERS,
     Operation,
     UnsupportedOperation,
     operations_between,
@@ -81,15 +80,17 @@ def export_onnx(
     Raises:
         UnsupportedOperation: the module does something that cannot be written; the message names it.
         ValueError: a bad shape, a zero scale, classes that do not match the output, a range that is not one.
-        TypeError: classes that JSON cannot hold.
+        TypeError: no Module, or classes that JSON cannot hold.
 
     Cost: two runs of the module on a few rows, and one copy of the weights.
     """
     import onnx
     from onnx import helper
 
+    _check_module(module)
     shape = _row_shape(input_shape)
-    own = next((p.dtype for p in module.parameters() if p.dtype.kind == "f"), np.float32)
+    floats = [p.dtype for p in module.parameters() if p.dtype.kind == "f"]
+    own = np.result_type(*floats) if floats else np.dtype(np.float32)
     dtype = np.dtype(own if dtype is None else dtype)
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"dtype must be float32 or float64, got {dtype}.")
@@ -106,13 +107,12 @@ def export_onnx(
         helper.make_node("Identity", [graph.names[id(result)]], ["output"], name="output_node")
     )
     output_shape = ["n" if a != b else a for a, b in zip(result.shape, second[2].shape, strict=True)]
-    kind = onnx_type(dtype)
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             type(module).__name__,
-            [helper.make_tensor_value_info("input", kind, ["n", *shape])],
-            [helper.make_tensor_value_info("output", kind, output_shape)],
+            [helper.make_tensor_value_info("input", onnx_type(dtype), ["n", *shape])],
+            [helper.make_tensor_value_info("output", onnx_type(graph.type(result.dtype)), output_shape)],
             initializer=graph.initializers,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -123,10 +123,13 @@ def export_onnx(
     if classes is not None:
         notes["classes"] = _labels(classes, output_shape)
     if input_range is not None:
-        notes["input_range"] = _range(input_range, shape)
+        notes["input_range"] = _range(input_range, shape, dtype)
     if notes:
         helper.set_model_props(model, notes)
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise UnsupportedOperation(f"the module makes no valid ONNX graph: {error}") from None
     if path is not None:
         Path(path).write_bytes(model.SerializeToString())
     return model
@@ -139,17 +142,56 @@ def _row_shape(input_shape: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(int(n) for n in shape)
 
 
+def _check_module(module: Any) -> None:
+    from level3_deep_learning.modules import Module
+
+    if isinstance(module, Module):
+        return
+    name = type(module).__name__
+    holds = [key for key, value in getattr(module, "__dict__", {}).items() if isinstance(value, Module)]
+    hint = (
+        f": pass its {holds[0]}"
+        if holds
+        else ": fit it first, then pass its network_" * hasattr(module, "fit")
+    )
+    raise TypeError(f"module must be a Module of level3_deep_learning.modules, got {name}{hint}.")
+
+
 def _labels(classes: Any, output_shape: list) -> str:
-    labels = np.asarray(classes).tolist()
-    columns = output_shape[-1]
-    if len(output_shape) != 2 or len(labels) != max(columns, 2):
-        raise ValueError(f"classes must name the {columns} columns of the output, got {len(labels)} labels.")
-    return json.dumps(labels)
-
-
-def _range(input_range: Any, shape: tuple[int, ...]) -> str:
+    if len(output_shape) != 2 or not isinstance(output_shape[1], int):
+        raise ValueError(
+            f"classes name the columns of an output (n, k), got an output of shape {tuple(output_shape)}."
+        )
+    columns = output_shape[1]
+    labels = classes.tolist() if hasattr(classes, "tolist") else classes
+    if isinstance(labels, str) or not isinstance(labels, Sequence) or len(labels) != max(columns, 2):
+        needed = (
+            "the two classes that one logit tells apart"
+            if columns == 1
+            else f"the {columns} columns of the output"
+        )
+        many = isinstance(labels, Sequence) and not isinstance(labels, str)
+        raise ValueError(
+            f"classes must name {needed}, got {f'{len(labels)} labels' if many else repr(labels)}."
+        )
+    labels = [label.item() if isinstance(label, np.generic) else label for label in labels]
     try:
-        low, high = (np.broadcast_to(np.asarray(bound, float), shape).ravel() for bound in input_range)
+        return json.dumps(labels, allow_nan=False)  # what JSON cannot hold could not be answered either
+    except TypeError as error:
+        raise TypeError(f"classes must be strings, numbers or booleans: {error}.") from None
+    except ValueError:
+        raise ValueError(f"classes must be finite, got {labels!r}.") from None
+
+
+def _range(input_range: Any, shape: tuple[int, ...], graph_type: np.dtype) -> str:
+    """The bounds, and the floating type that tells the values apart: that of the data or of the graph, if coarser.
+
+    0.1 in float32 is a little more than 0.1 in float64; a row of the training data must not lie outside of its range.
+    """
+    try:
+        low, high = (np.asarray(bound) for bound in input_range)
+        kinds = [kind.dtype for kind in (low, high) if kind.dtype.kind == "f"]
+        low, high = (np.broadcast_to(bound.astype(float), shape).ravel() for bound in (low, high))
     except (TypeError, ValueError):
         raise ValueError(
             f"input_range must be a least and a greatest value, numbers or arrays of shape {shape}, "
@@ -157,7 +199,8 @@ def _range(input_range: Any, shape: tuple[int, ...]) -> str:
         ) from None
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
         raise ValueError(f"input_range must be finite, the least value first, got {input_range!r}.")
-    return json.dumps([low.tolist(), high.tolist()])
+    coarsest = min([*kinds, graph_type], key=lambda kind: kind.itemsize)
+    return json.dumps({"least": low.tolist(), "greatest": high.tolist(), "dtype": coarsest.name})
 
 
 Recording = tuple[Tensor, list[Operation], Tensor]
@@ -193,7 +236,7 @@ def _same_program(first: Recording, second: Recording) -> tuple[list[Operation],
         )
     for operation, other in zip(kept, others, strict=True):
         for tensor, tensor_other in zip(operation.tensors, other.tensors, strict=True):
-            if id(tensor) in constants and not np.array_equal(tensor.array, tensor_other.array):
+            if id(tensor) in constants and not _same_array(tensor.array, tensor_other.array):
                 raise UnsupportedOperation(
                     f"operation '{operation.name}' uses a value that changes with the input but that no "
                     f"recorded "
@@ -216,8 +259,13 @@ def _same_value(a: Any, b: Any) -> bool:
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
         return len(a) == len(b) and all(map(_same_value, a, b))
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return np.array_equal(a, b)
+        return _same_array(np.asarray(a), np.asarray(b))
     return a == b
+
+
+def _same_array(a: np.ndarray, b: np.ndarray) -> bool:
+    """A NaN is a constant like any other."""
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == b.dtype.kind == "f")
 
 
 def _emit(step: Step) -> str:

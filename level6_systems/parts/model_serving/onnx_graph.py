@@ -11,7 +11,14 @@ import numpy as np
 from level1_foundations.automatic_differentiation import Tensor
 from level6_systems.parts.model_serving.tracing import Operation, UnsupportedOperation
 
-__all__ = ["Graph", "Step"]
+__all__ = ["Graph", "Step", "onnx_type"]
+
+
+def onnx_type(dtype: Any) -> int:
+    """ONNX's number for a NumPy type."""
+    from onnx import helper
+
+    return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
 
 class Graph:
@@ -48,15 +55,26 @@ class Graph:
         """Store int64, such as a shape or axes."""
         return self.constant(np.array(values, dtype=np.int64), "integers")
 
-    def value(self, argument: Any) -> str:
-        """Name of a traced tensor, or of a constant holding a number or an untraced tensor."""
+    def type(self, dtype: Any) -> np.dtype:
+        """What stands in the graph for a type of the engine: one floating type for all of them, others as they are."""
+        dtype = np.dtype(dtype)
+        return self.dtype if dtype.kind == "f" else dtype
+
+    def value(self, argument: Any, dtype: Any = None) -> str:
+        """Name of a traced tensor, or of a constant holding a number or an untraced tensor.
+
+        Args:
+            dtype: the type in which an operation needs it; by default a tensor's own, a number in the floating type.
+        """
+        if isinstance(argument, Tensor) and id(argument) in self.names:
+            name = self.names[id(argument)]
+            own = self.type(argument.dtype)
+            return name if dtype in (None, own) else self.node("Cast", name, to=onnx_type(dtype))
         if isinstance(argument, Tensor):
-            if id(argument) not in self.names:
-                self.names[id(argument)] = self.constant(argument.array)
-            return self.names[id(argument)]
-        if isinstance(argument, np.ndarray) and argument.dtype.kind != "f":  # masks and indices
-            return self.constant(argument)
-        return self.constant(np.asarray(argument, dtype=self.dtype))
+            argument = argument.array
+        if dtype is None:
+            dtype = self.type(argument.dtype) if isinstance(argument, np.ndarray) else self.dtype
+        return self.constant(np.asarray(argument).astype(dtype))
 
 
 @dataclass(frozen=True)
@@ -78,6 +96,30 @@ class Step:
         name = list(arguments)[index] if isinstance(index, int) else index
         self.read.add(name)
         return arguments.get(name, default)
+
+    @property
+    def type(self) -> np.dtype:
+        """The type of the result, in the graph."""
+        return self.graph.type(self.operation.result.dtype)
+
+    def cast(self, index: int | str, dtype: Any = None) -> str:
+        """Name of the value of an argument in the type of the result, or in `dtype`: ONNX promotes nothing by itself."""
+        return self.graph.value(self.raw(index), self.type if dtype is None else np.dtype(dtype))
+
+    def common_type(self, *indices: int) -> np.dtype:
+        """The type in which the engine compares these arguments; a plain number takes the type of its partner."""
+        kinds: list[Any] = []
+        for index in indices:
+            value = self.raw(index)
+            plain = isinstance(value, (bool, int, float))
+            kinds.append(
+                value if plain else self.graph.type(np.asarray(getattr(value, "array", value)).dtype)
+            )
+        if any(
+            isinstance(kind, float) or (isinstance(kind, np.dtype) and kind.kind == "f") for kind in kinds
+        ):
+            return self.graph.dtype
+        return np.result_type(*kinds)
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

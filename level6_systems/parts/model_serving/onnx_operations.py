@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from level1_foundations.automatic_differentiation import Tensor
-from level6_systems.parts.model_serving.onnx_graph import Graph, Step
+from level6_systems.parts.model_serving.onnx_graph import Graph, Step, onnx_type
 from level6_systems.parts.model_serving.tracing import EMITTERS
 
 __all__ = ["EMITTERS", "onnx_type"]
@@ -27,17 +26,19 @@ def _emits(*names: str) -> Callable[[Emitter], Emitter]:
 
 # One ONNX node with the same inputs. Left the engine's function, right the ONNX operator.
 _UNARY = {
-    "relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "exp": "Exp", "log": "Log", "sqrt": "Sqrt",
+    "relu": "Relu", "tanh": "Tanh", "exp": "Exp", "log": "Log", "sqrt": "Sqrt",
     "abs": "Abs", "negative": "Neg", "sign": "Sign", "sin": "Sin",
     "cos": "Cos", "floor": "Floor", "reciprocal": "Reciprocal", "clone": "Identity", "detach": "Identity",
-    "isnan": "IsNaN", "logical_not": "Not",
 }  # fmt: skip
 _BINARY = {
     "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div",
     "pow": "Pow", "maximum": "Max", "minimum": "Min", "matmul": "MatMul",
-    "greater": "Greater", "greater_equal": "GreaterOrEqual", "less": "Less", "less_equal": "LessOrEqual",
-    "equal": "Equal", "bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor",
 }  # fmt: skip
+_COMPARISONS = {
+    "greater": "Greater", "greater_equal": "GreaterOrEqual", "less": "Less", "less_equal": "LessOrEqual",
+    "equal": "Equal", "not_equal": "Equal",
+}  # fmt: skip
+_LOGICAL = {"and": "And", "or": "Or", "xor": "Xor"}
 _REDUCTIONS = {
     "sum": "ReduceSum", "mean": "ReduceMean", "prod": "ReduceProd", "amax": "ReduceMax", "amin": "ReduceMin",
     "max": "ReduceMax", "min": "ReduceMin", "logsumexp": "ReduceLogSumExp",
@@ -46,23 +47,63 @@ _REDUCTIONS = {
 
 @_emits(*_UNARY)
 def _unary(step: Step) -> str:
-    return step.graph.node(_UNARY[step.operation.name], step[0])
+    kind = _UNARY[step.operation.name]
+    if kind == "Floor" and step.type.kind != "f":  # integers are their own floor
+        kind = "Identity"
+    return step.graph.node(kind, step.cast(0))
 
 
 @_emits(*_BINARY)
 def _binary(step: Step) -> str:
-    return step.graph.node(_BINARY[step.operation.name], step[0], step[1])
+    return step.graph.node(_BINARY[step.operation.name], step.cast(0), step.cast(1))
 
 
-@_emits("not_equal")
-def _not_equal(step: Step) -> str:
-    return step.graph.node("Not", step.graph.node("Equal", step[0], step[1]))
+@_emits("as_base")
+def _as_base(step: Step) -> str:
+    """The base of `2 ** x`: the engine makes a tensor of the number."""
+    ours, other = step.operation.result.array, step.other.result.array
+    if isinstance(step.raw(0), Tensor) or not np.array_equal(ours, other):
+        raise step.unsupported("the base changes with the input without a recorded operation")
+    step.read.update(step.operation.arguments)
+    return step.graph.constant(ours)
+
+
+@_emits(*_COMPARISONS)
+def _comparison(step: Step) -> str:
+    kind, common = _COMPARISONS[step.operation.name], step.common_type(0, 1)
+    if common.kind == "b" and kind != "Equal":  # ONNX orders numbers alone
+        common = np.dtype(np.int32)
+    node = step.graph.node(kind, step.cast(0, common), step.cast(1, common))
+    return step.graph.node("Not", node) if step.operation.name == "not_equal" else node
+
+
+@_emits(*(f"{family}_{name}" for family in ("bitwise", "logical") for name in _LOGICAL))
+def _and_or_xor(step: Step) -> str:
+    """Of truth values; `bitwise` of integers is ONNX's operator of that name."""
+    family, _, name = step.operation.name.partition("_")
+    if step.type.kind == "b":
+        return step.graph.node(_LOGICAL[name], step.cast(0, bool), step.cast(1, bool))
+    if family == "logical":
+        raise step.unsupported("its result is no truth value")
+    return step.graph.node(f"Bitwise{_LOGICAL[name]}", step.cast(0), step.cast(1))
+
+
+@_emits("logical_not", "invert", "bitwise_not")
+def _not(step: Step) -> str:
+    if step.type.kind == "b":
+        return step.graph.node("Not", step.cast(0, bool))
+    return step.graph.node("BitwiseNot", step.cast(0))
+
+
+@_emits("isnan")
+def _isnan(step: Step) -> str:
+    return step.graph.node("IsNaN", step.cast(0, step.graph.dtype))
 
 
 @_emits(*_REDUCTIONS)
 def _reduction(step: Step) -> str:
     axes, keep = step.graph.integers(step.axes()), int(bool(step.raw("keepdim")))
-    return step.graph.node(_REDUCTIONS[step.operation.name], step[0], axes, keepdims=keep)
+    return step.graph.node(_REDUCTIONS[step.operation.name], step.cast(0), axes, keepdims=keep)
 
 
 @_emits("var", "std")
@@ -91,19 +132,40 @@ def _norm(step: Step) -> str:
 @_emits("cumsum")
 def _cumulative(step: Step) -> str:
     (axis,) = step.axes()
-    return step.graph.node("CumSum", step[0], step.graph.integers(axis))
+    return step.graph.node("CumSum", step.cast(0), step.graph.integers(axis))
 
 
 @_emits("log1p", "expm1")
 def _log1p_expm1(step: Step) -> str:
-    if step.operation.name == "log1p":
-        return step.graph.node("Log", step.graph.node("Add", step[0], step.graph.value(1.0)))
-    return step.graph.node("Sub", step.graph.node("Exp", step[0]), step.graph.value(1.0))
+    return {"log1p": _log1p_of, "expm1": _expm1_of}[step.operation.name](step.graph, step.cast(0))
+
+
+def _near_zero(graph: Graph, x: str, one_plus: str, small: str, large: str) -> str:
+    """x itself where 1 + x rounds to 1, `small` up to 1/2 from zero, and `large` beyond, where nothing cancels."""
+    one, half = graph.value(1.0), graph.value(0.5)
+    small = graph.node("Where", graph.node("Equal", one_plus, one), x, small)
+    return graph.node("Where", graph.node("Less", graph.node("Abs", x), half), small, large)
+
+
+def _log1p_of(graph: Graph, x: str) -> str:
+    """log u · x/(u − 1) with u = 1 + x, rounded: what rounding has taken from x is put back (Kahan)."""
+    u = graph.node("Add", x, graph.value(1.0))
+    logarithm = graph.node("Log", u)
+    ratio = graph.node("Div", x, graph.node("Sub", u, graph.value(1.0)))
+    return _near_zero(graph, x, u, graph.node("Mul", logarithm, ratio), logarithm)
+
+
+def _expm1_of(graph: Graph, x: str) -> str:
+    """(u − 1) · x/log u with u = exp x, rounded: the same the other way round."""
+    u = graph.node("Exp", x)
+    difference = graph.node("Sub", u, graph.value(1.0))
+    ratio = graph.node("Div", x, graph.node("Log", u))
+    return _near_zero(graph, x, u, graph.node("Mul", difference, ratio), difference)
 
 
 @_emits("masked_fill")
 def _masked_fill(step: Step) -> str:
-    return step.graph.node("Where", step[1], step[2], step[0])
+    return step.graph.node("Where", step[1], step.cast(2), step.cast(0))
 
 
 @_emits("linear")
@@ -150,15 +212,32 @@ def _half_of_product(graph: Graph, x: str, inner: str) -> str:
     return graph.node("Mul", half, graph.node("Add", inner, graph.value(1.0)))
 
 
+def _one_plus_exp_minus(graph: Graph, x: str) -> str:
+    return graph.node("Add", graph.node("Exp", graph.node("Neg", x)), graph.value(1.0))
+
+
+def _sigmoid_of(graph: Graph, x: str) -> str:
+    """1/(1 + exp(−x)): onnxruntime's own Sigmoid is 0 from −18 down, where the logistic function is 1e-8."""
+    return graph.node("Reciprocal", _one_plus_exp_minus(graph, x))
+
+
 def _silu_of(graph: Graph, x: str) -> str:
-    return graph.node("Mul", x, graph.node("Sigmoid", x))
+    return graph.node("Div", x, _one_plus_exp_minus(graph, x))
+
+
+def _softplus_of(graph: Graph, x: str) -> str:
+    """max(x, 0) + log1p(exp(−|x|)); in float64 onnxruntime's own overflows from 710 on and loses the lower tail."""
+    if graph.dtype == np.float32:
+        return graph.node("Softplus", x)
+    tail = _log1p_of(graph, graph.node("Exp", graph.node("Neg", graph.node("Abs", x))))
+    return graph.node("Add", graph.node("Max", x, graph.value(0.0)), tail)
 
 
 _ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
     "relu": lambda graph, x: graph.node("Relu", x),
     "tanh": lambda graph, x: graph.node("Tanh", x),
-    "sigmoid": lambda graph, x: graph.node("Sigmoid", x),
-    "softplus": lambda graph, x: graph.node("Softplus", x),
+    "sigmoid": _sigmoid_of,
+    "softplus": _softplus_of,
     "gelu": _gelu_of,
     "silu": _silu_of,
 }
@@ -166,7 +245,12 @@ _ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
 
 @_emits("erf")
 def _erf(step: Step) -> str:
-    return _erf_of(step.graph, step[0])
+    return _erf_of(step.graph, step.cast(0))
+
+
+@_emits("sigmoid")
+def _sigmoid(step: Step) -> str:
+    return _sigmoid_of(step.graph, step.cast(0))
 
 
 @_emits("gelu")
@@ -186,43 +270,47 @@ def _softplus(step: Step) -> str:
         step.raw("beta", 1.0) != 1.0 or step.raw("threshold", 20.0) < 20.0
     ):  # from 20 on, softplus(x) = x to 2e-9
         raise step.unsupported("beta other than 1 and thresholds below 20 have no counterpart")
-    return step.graph.node("Softplus", step[0])
+    return _softplus_of(step.graph, step.cast(0))
 
 
 @_emits("leaky_relu")
 def _leaky_relu(step: Step) -> str:
-    return step.graph.node("LeakyRelu", step[0], alpha=float(step.raw("negative_slope", 0.01)))
+    x, slope = step.cast(0), float(step.raw("negative_slope", 0.01))
+    if step.graph.dtype == np.float32:
+        return step.graph.node("LeakyRelu", x, alpha=slope)
+    positive = step.graph.node("Greater", x, step.graph.value(0.0))  # ONNX keeps the slope in float32
+    return step.graph.node("Where", positive, x, step.graph.node("Mul", x, step.graph.value(slope)))
 
 
 @_emits("square")
 def _square(step: Step) -> str:
-    return step.graph.node("Mul", step[0], step[0])
+    return step.graph.node("Mul", step.cast(0), step.cast(0))
 
 
 @_emits("rsqrt")
 def _rsqrt(step: Step) -> str:
-    return step.graph.node("Reciprocal", step.graph.node("Sqrt", step[0]))
+    return step.graph.node("Reciprocal", step.graph.node("Sqrt", step.cast(0)))
 
 
 @_emits("clip")
 def _clip(step: Step) -> str:
-    value = step[0]
+    value = step.cast(0)
     for kind, bound in (("Max", "min"), ("Min", "max")):
         if step.raw(bound) is not None:
-            value = step.graph.node(kind, value, step[bound])
+            value = step.graph.node(kind, value, step.cast(bound))
     return value
 
 
 @_emits("where")
 def _where(step: Step) -> str:
-    return step.graph.node("Where", step[0], step[1], step[2])
+    return step.graph.node("Where", step.cast(0, bool), step.cast(1), step.cast(2))
 
 
 @_emits("softmax", "log_softmax")
 def _softmax(step: Step) -> str:
     kind = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}[step.operation.name]
     (axis,) = step.axes()
-    return step.graph.node(kind, step[0], axis=axis)
+    return step.graph.node(kind, step.cast(0), axis=axis)
 
 
 @_emits("layer_norm")
@@ -237,6 +325,9 @@ def _layer_norm(step: Step) -> str:
 
 @_emits("reshape", "flatten", "squeeze", "unsqueeze")
 def _reshape(step: Step) -> str:
+    before, before_other = step.shapes
+    if step.operation.name == "squeeze" and step.raw("dim") is None and before != before_other:
+        raise step.unsupported("without dim it would drop the axis of the rows, too, where there is one row")
     return step.graph.node("Reshape", step[0], step.graph.integers(step.result_shape()))
 
 
@@ -269,7 +360,7 @@ def _broadcast(step: Step) -> str:
 
 @_emits("cat")
 def _concatenate(step: Step) -> str:
-    parts = [step.graph.value(tensor) for tensor in step.raw("tensors")]
+    parts = [step.graph.value(tensor, step.type) for tensor in step.raw("tensors")]
     return step.graph.node("Concat", *parts, axis=int(step.raw("dim")))
 
 
@@ -277,14 +368,24 @@ def _concatenate(step: Step) -> str:
 def _stack(step: Step) -> str:
     axis = int(step.raw("dim")) % step.operation.result.ndim
     axes = step.graph.integers([axis])
-    parts = [step.graph.node("Unsqueeze", step.graph.value(tensor), axes) for tensor in step.raw("tensors")]
+    tensors = [step.graph.value(tensor, step.type) for tensor in step.raw("tensors")]
+    parts = [step.graph.node("Unsqueeze", tensor, axes) for tensor in tensors]
     return step.graph.node("Concat", *parts, axis=axis)
 
 
 @_emits("einsum")
 def _einsum(step: Step) -> str:
-    operands = [step.graph.value(tensor) for tensor in step.raw("operands")]
+    operands = [step.graph.value(tensor, step.type) for tensor in step.raw("operands")]
     return step.graph.node("Einsum", *operands, equation=step.raw("equation"))
+
+
+@_emits("embedding")
+def _embedding(step: Step) -> str:
+    """Rows of the weight at integers, which may have been computed from the input."""
+    index = step.raw("input")
+    if not isinstance(index, Tensor):
+        index = np.asarray(index)
+    return step.graph.node("Gather", step["weight"], step.graph.value(index, np.int64), axis=0)
 
 
 @_emits("index")
@@ -319,15 +420,8 @@ def _index(step: Step) -> str:
 @_emits("to")
 def _cast(step: Step) -> str:
     step.raw("dtype")
-    if step.operation.result.dtype.kind == "f":  # the whole graph computes in one floating type
-        if step.operation.tensors[0].dtype.kind == "f":
-            return step.graph.node("Identity", step[0])
-        return step.graph.node("Cast", step[0], to=onnx_type(step.graph.dtype))
-    return step.graph.node("Cast", step[0], to=onnx_type(step.operation.result.dtype))
-
-
-def onnx_type(dtype: Any) -> int:
-    """ONNX's number for a NumPy type."""
-    from onnx import helper
-
-    return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    if step.operation.result.dtype == np.float16:
+        raise step.unsupported(f"float16 rounds, and the graph computes in {step.graph.dtype}")
+    if step.graph.type(step.operation.tensors[0].dtype) == step.type:  # one floating type for the whole graph
+        return step.graph.node("Identity", step[0])
+    return step.cast(0)

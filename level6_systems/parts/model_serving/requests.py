@@ -42,7 +42,7 @@ class ServiceConfig:
     """Sizes and limits of the service; each is also a flag of `python -m level6_systems.parts.model_serving.serve`.
 
     Raises:
-        TypeError, ValueError: a value of the wrong type or out of range.
+        TypeError, ValueError: a value of the wrong type, not finite, or out of range.
     """
 
     maximum_batch: int = _setting(64, "most rows in one call of the model, and in one request")
@@ -57,9 +57,11 @@ class ServiceConfig:
     def __post_init__(self) -> None:
         for name in ("maximum_batch", "queue_limit", "body_limit"):
             validate_number(getattr(self, name), name, minimum=1, integer=True)
-        validate_number(self.batch_window_ms, "batch_window_ms", minimum=0)
-        validate_number(self.timeout, "timeout", minimum=0, exclusive=True)
-        validate_number(self.drain_seconds, "drain_seconds", minimum=0)
+        longest = float(np.finfo(np.float64).max)  # finite: an event loop cannot wait for an infinite time
+        validate_number(self.batch_window_ms, "batch_window_ms", minimum=0, maximum=longest)
+        validate_number(self.drain_seconds, "drain_seconds", minimum=0, maximum=longest)
+        if validate_number(self.timeout, "timeout", minimum=0, maximum=longest) == 0:
+            raise ValueError("timeout must be above 0: no request is answered in no time; got 0.")
         validate_number(self.port, "port", minimum=0, maximum=65535, integer=True)
         if not isinstance(self.host, str) or not self.host:
             raise TypeError(f"host must be an address such as '127.0.0.1', got {self.host!r}.")
@@ -119,7 +121,8 @@ def parse_instances(
         payload: decoded JSON.
         n_features: length that each row must have.
         maximum_rows: most rows that one request may hold.
-        input_range: least and greatest value that a feature may have, numbers or (d,); None accepts all.
+        input_range: least and greatest value that a feature may have, numbers or (d,); None accepts all. Values are
+            compared in the floating type of the bounds: 0.1 is the float32 that it is rounded to, and no less.
 
     Returns:
         the rows as float64, and whether a single one was sent.
@@ -144,12 +147,23 @@ def parse_instances(
     matrix = np.array(rows, dtype=np.float64)
     if input_range is not None:
         low, high = (np.broadcast_to(bound, n_features) for bound in input_range)
-        for i, j in np.argwhere((matrix < low) | (matrix > high))[:1]:
+        kinds = [bound.dtype for bound in (low, high) if bound.dtype.kind == "f"]
+        coarsest = min(kinds, key=lambda kind: kind.itemsize, default=np.dtype(np.float64))
+        low, high = low.astype(coarsest), high.astype(coarsest)
+        with np.errstate(over="ignore"):  # what is too large for the type is outside of the range as well
+            seen = matrix.astype(coarsest)
+        for i, j in np.argwhere((seen < low) | (seen > high))[:1]:
             name = "instance" if single else f"instances[{i}]"
             raise InvalidInput(
-                f"{name}[{j}] is {matrix[i, j]:g}, outside of {low[j]:g} to {high[j]:g}, the range in training."
+                f"{name}[{j}] is {_digits(seen[i, j])}, outside of {_digits(low[j])} to {_digits(high[j])}, "
+                f"the range in training."
             )
     return matrix, single
+
+
+def _digits(number: Any) -> str:
+    """The fewest digits that tell a number from its neighbors of the same type."""
+    return str(number).removesuffix(".0")
 
 
 def check_row(row: Any, name: str, n_features: int) -> None:

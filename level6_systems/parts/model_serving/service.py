@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shared.arrays import validate_number
+
 if TYPE_CHECKING:
     from level6_systems.parts.model_serving.batcher import MicroBatcher
     from level6_systems.parts.model_serving.requests import ServiceConfig
@@ -60,17 +62,18 @@ class OnnxPredictor:
     Attributes:
         n_features: length of one input row.
         classes: the label of each output column: the labels stored in the file by `export_onnx`, else
-            0, 1, 2, ...
+            0, 1, 2, ...; a single column is the logit of the second of two classes.
         input_range: least and greatest value of each feature in training, (d,) each, if the file tells; else None.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the graph does not map one float matrix (n, d) to one matrix (n, k).
+        ValueError: the graph does not map one float matrix (n, d), of any n, to one float matrix (n, k).
     """
 
     def __init__(self, model: str | os.PathLike | bytes, *, threads: int = 1):
         import onnxruntime
 
+        validate_number(threads, "threads", minimum=1, integer=True)
         if not isinstance(model, bytes):
             model = Path(model).read_bytes()
         options = onnxruntime.SessionOptions()
@@ -87,16 +90,26 @@ class OnnxPredictor:
             raise ValueError(
                 f"model must give one output of shape (n, k), got {[(t.name, t.shape) for t in outputs]}."
             )
-        if inputs[0].type not in ("tensor(float)", "tensor(double)"):
-            raise ValueError(f"model must take float32 or float64 numbers, got {inputs[0].type}.")
+        if isinstance(inputs[0].shape[0], int):
+            raise ValueError(f"model must take any number of rows, got a graph for {inputs[0].shape[0]}.")
+        for tensor, verb in ((inputs[0], "take"), (outputs[0], "give")):
+            if tensor.type not in ("tensor(float)", "tensor(double)"):
+                raise ValueError(f"model must {verb} float32 or float64 numbers, got {tensor.type}.")
         self.dtype = np.dtype(np.float32 if inputs[0].type == "tensor(float)" else np.float64)
         self.input_name = inputs[0].name
         self.n_features: int = inputs[0].shape[1]
         logits = self(np.zeros((1, self.n_features)))  # this first run also warms the session up
         notes = self.session.get_modelmeta().custom_metadata_map
-        self.classes: list = json.loads(notes.get("classes", "null")) or list(range(logits.shape[1]))
+        self.classes: list = json.loads(notes.get("classes", "null")) or list(range(max(logits.shape[1], 2)))
+        if len(self.classes) != max(logits.shape[1], 2):
+            raise ValueError(
+                f"model names {len(self.classes)} classes for {logits.shape[1]} columns of output."
+            )
         stored = json.loads(notes.get("input_range", "null"))
-        self.input_range = None if stored is None else (np.array(stored[0]), np.array(stored[1]))
+        bounds = None if stored is None else (stored["least"], stored["greatest"])
+        self.input_range = (
+            None if bounds is None else tuple(np.array(b, dtype=stored["dtype"]) for b in bounds)
+        )
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Logits (n, k) of the rows (n, d)."""
@@ -218,18 +231,33 @@ def service_in_thread(
     """The same service on a real socket, in a thread of this process: for measurements and tests.
 
     Raises:
-        ServiceUnavailable: it did not start, or did not stop, within `patience` seconds.
+        ServiceUnavailable: it did not start, or did not stop, within `patience` seconds, or ended with an error.
     """
+    _check_patience(patience)
     app = create_app(predictor, config)
     listener, url = _listen(config)
-    started = threading.Event()
-    server = _server(app, config, started.set)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="service", daemon=True)
+    decided = threading.Event()  # it answers, or it has ended
+    server = _server(app, config, decided.set)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            server.run(sockets=[listener])
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            decided.set()
+
+    thread = threading.Thread(target=run, name="service", daemon=True)
     with listener:
         thread.start()
         try:
-            if not started.wait(patience):
+            if not decided.wait(patience):
                 raise ServiceUnavailable(f"the service did not start within {patience:g} s.")
+            if not server.started:
+                raise ServiceUnavailable(
+                    f"the service ended before it was ready. {errors[0] if errors else ''}".strip()
+                )
             begin_drain = lambda: app.state.loop.call_soon_threadsafe(server.begin_drain)
             yield LiveService(url, app.state.batcher, begin_drain)
         finally:
@@ -237,6 +265,12 @@ def service_in_thread(
             thread.join(patience)
     if thread.is_alive():
         raise ServiceUnavailable(f"the service did not stop within {patience:g} s.")
+    if errors:
+        raise ServiceUnavailable(f"the service ended with an error: {errors[0]!r}") from errors[0]
+
+
+def _check_patience(patience: float) -> None:
+    validate_number(patience, "patience", minimum=0, maximum=threading.TIMEOUT_MAX)
 
 
 def _command(model_path: str | os.PathLike, config: ServiceConfig) -> list[str]:
@@ -273,8 +307,9 @@ def running_service(
     """
     from level6_systems.parts.model_serving.requests import ServiceConfig
 
+    _check_patience(patience)
     config = config or ServiceConfig(port=0)
-    root = str(Path(__file__).resolve().parents[1])
+    root = str(Path(__file__).resolve().parents[3])  # where level6_systems lies
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
     with tempfile.TemporaryFile("w+") as errors:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from level1_foundations.automatic_differentiation import Tensor, no_grad
 
 if TYPE_CHECKING:
@@ -119,7 +121,11 @@ def _recording(operations: list[Operation]) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.setprofile(before)
+        if callable(before) or before is None:
+            sys.setprofile(before)
+        else:  # cProfile shows itself here, and is switched on again by its own method
+            sys.setprofile(None)
+            before.enable()
 
 
 def trace(module: Module, x: Tensor) -> tuple[list[Operation], Tensor]:
@@ -132,7 +138,8 @@ def trace(module: Module, x: Tensor) -> tuple[list[Operation], Tensor]:
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
-        with no_grad(), _recording(operations):
+        # The example's values mean nothing: a logarithm of some of them may be NaN without anybody's fault.
+        with no_grad(), np.errstate(all="ignore"), _recording(operations):
             output = module(x)
     finally:
         for part, training in modes:
