@@ -105,7 +105,7 @@ def named(name: str) -> list[Mode]:
     if topic and topic not in catalogue.topics():
         return []
     pool = of(catalogue.topics()[topic]) if topic else known()
-    return [known_mode for known_mode in pool if known_mode.name == mode]
+    return [known_mode for known_mode in pool if catalogue.forgiven(known_mode.name) == mode]
 
 
 def get(name: str) -> Mode:

@@ -18,7 +18,7 @@ from groundup import modes
 from groundup.errors import CommandError
 from groundup.modes import Mode
 
-__all__ = ["Candidate", "Scorer", "explain", "find", "score"]
+__all__ = ["Candidate", "Scorer", "explain", "find", "score", "synonyms"]
 
 Scorer = Callable[[str, Sequence[str]], Sequence[float]]
 """`scorer(query, passages)`: how well each passage answers the query; 0 where it does not speak of it."""
@@ -254,12 +254,16 @@ def _stems(text: str) -> list[str]:
     return ["not" if stem in ("no", "never", "cannot") else stem for stem in stems]
 
 
+def synonyms() -> dict[str, list[str]]:
+    """Words and phrases by what they mean, from `synonyms.toml`."""
+    return tomllib.loads((Path(__file__).parent / "synonyms.toml").read_text(encoding="utf-8"))
+
+
 @cache
 def _meanings() -> dict[tuple[str, ...], list[str]]:
     """Which meanings a phrase has, by its stems."""
-    groups = tomllib.loads((Path(__file__).parent / "synonyms.toml").read_text(encoding="utf-8"))
     found: dict[tuple[str, ...], list[str]] = {}
-    for meaning, phrases in groups.items():
+    for meaning, phrases in synonyms().items():
         for phrase in phrases:
             names = found.setdefault(tuple(_stems(phrase)), [])
             if f"~{meaning}" not in names:

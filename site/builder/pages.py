@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import posixpath
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -72,8 +73,8 @@ class _Writer:
             names[entry["id"].replace("/", "-").replace("_", "-")] = entry["id"]
         names |= {entry["id"]: entry["id"] for entry in self.entries}
         self.drawn = {
-            output["metadata"]["groundup"]["name"]: output["data"]
-            for cells in self.outputs.values()
+            _figure_name(page, output["metadata"].get("groundup", {})): output["data"]
+            for page, cells in self.outputs.items()
             for cell in cells
             for output in cell["outputs"]
             if DARK_PNG in output.get("data", {})
@@ -175,11 +176,14 @@ class _Writer:
     def _level(self, level: Level) -> None:
         children = [(topic.title, topic.name) for topic in level.topics if topic.path.exists()]
         if (self.root / level.package / "RESEARCH_NOTE.md").exists():
-            children.append(("Research note", "research_note"))
+            children.append(("The level’s research note", "research_note"))
             self._markdown(f"{level.package}/RESEARCH_NOTE.md")
         readme = f"{level.package}/README.md"
         if (self.root / readme).exists():
-            self._markdown(readme, after=_tree(None, children))
+            text = self.rewriter.rewrite(
+                (self.root / readme).read_text(encoding="utf-8"), readme, self.documents[readme]
+            )
+            self._text(self.documents[readme], f"{_with_rooms(text, level)}\n{_tree(None, children)}")
         else:
             lines = [f"# Level {level.number}: {level.title}", "", f"*{level.question}*", ""]
             lines += [f"- [{topic.title}]({topic.name}.ipynb): {topic.summary}" for topic in level.topics]
@@ -370,6 +374,12 @@ def fill(cells: Sequence[Any], outputs: Sequence[dict[str, Any]]) -> None:
         cell.outputs = [nbformat.from_dict(output) for output in one["outputs"]]
 
 
+def _figure_name(page: Path, place: Mapping[str, str]) -> str:
+    """The name under which the notes show a picture of a page, by what its output says that it is."""
+    suffix = {"figure": place.get("mode"), "mechanism": "mechanism"}.get(place.get("part", ""))
+    return f"{page.stem}_{suffix}" if suffix else page.stem
+
+
 def is_percent(path: Path) -> bool:
     """Whether a Python file is a notebook in the percent format, which its header says."""
     with path.open(encoding="utf-8") as file:
@@ -394,6 +404,21 @@ def _tree(caption: str | None, entries: Iterable[tuple[str | None, str]]) -> str
         return ""
     head = f":caption: {caption}\n" if caption else ""
     return "\n```{toctree}\n:hidden:\n" + head + "\n" + "\n".join(lines) + "\n```\n"
+
+
+def _with_rooms(text: str, level: Level) -> str:
+    """The page of a level, in whose table each topic's row leads to how it breaks and to its note, too."""
+    for topic in level.topics:
+        rooms = []
+        if topic.failure_modes_path.exists():
+            rooms.append(f"[how it breaks](failure_modes/{topic.name}.ipynb)")
+        if topic.note_path.exists():
+            rooms.append(f"[research note](notes/{topic.name}.md)")
+        link = rf"^\|[^|\n]*\|\s*\[[^\]]+\]\({topic.name}\.ipynb\)(?=\s*\|)"
+        row = re.search(link, text, re.MULTILINE)
+        if row and rooms:
+            text = f"{text[: row.end()]}<br>{' · '.join(rooms)}{text[row.end() :]}"
+    return text
 
 
 def _links(topics: Iterable[Topic], up: str) -> str:

@@ -9,7 +9,7 @@ from html import escape
 
 from docutils.nodes import make_id
 
-from groundup import catalogue
+from groundup import catalogue, why
 from groundup.modes import Mode
 
 __all__ = ["address", "place_of", "search_data", "symptoms_page"]
@@ -76,7 +76,7 @@ def _entry(mode: Mode) -> str:
     return (
         f'<div class="groundup-mode" id="{escape(mode.id)}"><ul class="groundup-seen">{seen}</ul>'
         f'<p><a class="reference internal" href="{address(mode)}">{escape(mode.title)}</a>'
-        f" · {escape(mode.topic.title)} · <code>groundup break {escape(mode.id)}</code></p></div>"
+        f" · {escape(mode.topic.title)}<br><code>groundup break {escape(mode.id)}</code></p></div>"
     )
 
 
@@ -90,15 +90,21 @@ def _document(mode: Mode) -> str:
 
 
 def search_data(known: Iterable[Mode]) -> str:
-    """A script with what `_static/search.js` looks through: a list of [document, anchor, title, topic, symptoms]."""
-    data = [
-        [
-            _document(mode),
-            make_id(mode.title),
-            mode.title,
-            catalogue.get(mode.topic.name).title,
-            mode.symptoms,
-        ]
-        for mode in known
-    ]
+    """A script with what `_static/search.js` looks through: a list of [document, anchor, title, topic, symptoms], and how
+    `groundup why` reads words."""
+    data = {
+        "modes": [
+            [
+                _document(mode),
+                make_id(mode.title),
+                mode.title,
+                catalogue.get(mode.topic.name).title,
+                mode.symptoms,
+            ]
+            for mode in known
+        ],
+        "meanings": why.synonyms(),
+        "small": sorted(why.SMALL),
+        "endings": why.ENDINGS,
+    }
     return f"const GROUNDUP_SYMPTOMS = {json.dumps(data)};".replace("</", "<\\/")

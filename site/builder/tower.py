@@ -1,4 +1,4 @@
-"""The first screen: the tower of levels as a picture whose rooms are links, and three doors into it.
+"""The first screen: three doors, and under them the tower of levels as a picture whose rooms are links; it may grow.
 
 A floor is a level, a room a topic. What a room stands on is written into it (`data-needs`), and `_static/tower.js` lights
 it while a pointer or the keyboard's focus rests there. A narrow screen shows the same floors as a list.
@@ -26,13 +26,13 @@ HUES = ("#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def home(text: str, levels: Sequence[Level], *, ways_out: dict[str, str]) -> str:
-    """The README's text with the tower and the doors between its introduction and its first section.
+    """The README's text with the doors and the tower between its introduction and its first section.
 
     Args:
         ways_out: addresses of the pages "broke" and "review", as seen from the home page.
     """
     introduction, mark, rest = text.partition("\n## ")
-    return f"{introduction}\n\n{tower(levels)}\n\n{_doors(levels, ways_out)}\n\n{mark.lstrip()}{rest}"
+    return f"{introduction}\n\n{_doors(levels, ways_out)}\n\n{tower(levels)}\n\n{mark.lstrip()}{rest}"
 
 
 def tower(levels: Sequence[Level]) -> str:

@@ -233,3 +233,15 @@ def test_what_is_folded_has_a_name(reader):
         modes.of(catalogue.get("k_means"))
     )
     assert "Toggle hidden content" not in names
+
+
+@pytest.mark.parametrize("page", ["index.html", "level2_classical/notes/k_means.html"])
+def test_the_figures_of_a_note_wear_the_theme_of_the_page(reader, page):
+    reader.open(page, dark=True)
+    shown = reader.ask(
+        "return [...document.querySelectorAll('article img')].filter(i => getComputedStyle(i).display !== 'none')"
+        ".map(i => [i.className.split(' ')[0], getComputedStyle(i).backgroundColor, i.src.endsWith('.svg')])"
+    )
+    assert shown
+    assert [one for one in shown if not one[2] and one[0] != "only-dark"] == []
+    assert {ground for _, ground, _ in shown} == {"rgba(0, 0, 0, 0)"}

@@ -252,3 +252,14 @@ def test_no_page_speaks_of_the_machine_that_built_it(site):
         text = page.read_text(encoding="utf-8")
         assert str(ROOT) not in text, page
         assert "/tmp/" not in text or "ipykernel_" not in text, page
+
+
+@pytest.mark.parametrize("level", catalogue.levels(), ids=lambda level: level.package)
+def test_the_row_of_a_topic_leads_to_all_its_rooms(site, level):
+    page = (site / level.package / "index.html").read_text(encoding="utf-8")
+    for topic in level.topics:
+        rows = [row for row in page.split("<tr")[1:] if f'href="{topic.name}.html"' in row]
+        assert any(
+            f'href="failure_modes/{topic.name}.html"' in row and f'href="notes/{topic.name}.html"' in row
+            for row in rows
+        ), topic.name

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from builder.symptoms import PLACES, address, place_of
-from builder.tower import tower, wrapped
+from builder.tower import home, tower, wrapped
 
 from groundup import catalogue, modes
 from groundup.catalogue import Level, Topic
@@ -48,6 +48,12 @@ def test_ninety_topics_have_rooms_that_do_not_overlap():
     for i, (x, y, width, height) in enumerate(rooms):
         for u, v, other, _ in rooms[i + 1 :]:
             assert x + width <= u or u + other <= x or y + height <= v or v + height <= y
+
+
+def test_the_doors_stand_above_the_tower_however_high_it_grows():
+    page = home("# Name\n\nWords.\n\n## First\n", catalogue.levels(), ways_out={"broke": "b", "review": "r"})
+    order = [page.index(part) for part in ("Words.", "groundup-doors", "groundup-tower", "## First")]
+    assert order == sorted(order)
 
 
 def test_labels_are_broken_between_words():
@@ -100,6 +106,10 @@ def test_the_first_screen_has_the_tower_and_the_ways_in(reader, width, height):
     assert doors == [f"{first.package}/{first.name}.html", "symptoms.html", "research_notes/index.html"]
     everything = len(catalogue.topics()) + len(catalogue.levels()) + len(doors)
     assert seen == everything if width > 600 else seen > 5
+    lowest = reader.ask(
+        "return Math.max(...[...document.querySelectorAll('.groundup-doors a')].map(a => a.getBoundingClientRect().bottom + scrollY))"
+    )
+    assert lowest < height
 
 
 def test_every_symptom_stands_on_its_page_and_leads_to_its_section(site):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from groundup import catalogue
 from groundup.catalogue import ROOT
 
 LEDGER = ROOT / "research_notes" / "ledger.json"
@@ -90,3 +91,13 @@ def test_names_are_not_broken_inside_of_a_word(reader):
     )
     assert broken == []
     assert reader.ask("return document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("name", [topic.name for topic in catalogue.topics().values()])
+def test_no_table_of_claims_scrolls_inside_of_itself(reader, name):
+    reader.open(f"ledger/{name}.html")
+    cut = reader.ask(
+        "document.querySelectorAll('details').forEach(d => d.open = true);"
+        "return [...document.querySelectorAll('.groundup-wide')].filter(e => e.scrollWidth > e.clientWidth).map(e => [e.scrollWidth - e.clientWidth, e.textContent.slice(0, 60)])"
+    )
+    assert cut == []

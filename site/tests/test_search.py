@@ -28,10 +28,34 @@ def test_a_symptom_finds_its_failure_mode_first(search, mode, symptom):
         ("divergent transitions", "markov_chain_monte_carlo/funnel"),
         ("predictions differ in production", "model_serving/train_serve_skew"),
         ("duplicated rows", "linear_regression/same_rows_again"),
+        ("Q values too high", "tabular_reinforcement_learning/maximization_bias"),
+        ("q values overestimated", "tabular_reinforcement_learning/maximization_bias"),
+        ("loss diverges", "gradient_descent/step_past_two_over_L"),
+        ("different segments each night", "k_means/another_answer_every_night"),
     ],
 )
 def test_so_do_other_words_for_it(search, query, first):
     assert search(query)[0][0] == address(modes.get(first))
+
+
+def test_words_are_read_as_the_command_reads_them(driver, address):
+    """The script's stems and meanings are those of `groundup why`."""
+    from groundup import why
+
+    driver.get(f"{address}/search.html")
+    text = (
+        "R-hat isn't 1.01: divergences, ratings, stopped; p-values TOO small, q's running losses never fell"
+    )
+    script = driver.execute_script("return fetch('_static/search.js').then(r => r.text())")
+    inner = script.partition("{  //")[2].partition("\n")[2].partition("  // Sphinx shows")[0]
+    asked = [text, *(symptom for _, symptom in SEEN)]
+    told = driver.execute_script(
+        f"{inner}; return arguments[0].map(t => {{ const r = read(t); return [r.words, [...r.all]] }})", asked
+    )
+    for words, (stems, meanings) in zip(asked, told, strict=True):
+        terms = why._terms(words)
+        assert stems == why._stems(words)
+        assert {f"~{meaning}" for meaning in meanings} == {term for term in terms if term.startswith("~")}
 
 
 def test_a_word_is_found_as_a_word_and_not_inside_of_another(search):
@@ -60,3 +84,14 @@ def test_the_page_shows_what_was_found_and_no_raw_mathematics(reader):
     )
     assert "\\(" not in snippets and "\\frac" not in snippets
     assert reader.ask("return document.documentElement.scrollWidth") <= 390
+
+
+def test_the_field_shows_what_was_asked(reader):
+    """Its icon stands before the words, not on them."""
+    reader.open("search.html?q=loss+is+nan")
+    field, icon, inner = reader.ask(
+        "const form = [...document.querySelectorAll('form.bd-search')].find(f => f.offsetWidth);"
+        "const field = form.querySelector('input');"
+        "return [field.getBoundingClientRect().left, form.querySelector('i').getBoundingClientRect().right, parseFloat(getComputedStyle(field).paddingLeft)]"
+    )
+    assert icon <= field + inner

@@ -274,3 +274,15 @@ def test_a_name_that_several_topics_use_asks_which(monkeypatch):
 def test_explaining_nothing_is_told():
     with pytest.raises(CommandError, match="in other words"):
         why.explain("coffee machine", as_json=False)
+
+
+def test_every_mode_is_found_by_its_own_name():
+    """One has a capital in its name, which is forgiven on both sides."""
+    for mode in modes.known():
+        assert modes.get(mode.id) == mode
+        assert modes.get(mode.id.lower()) == mode
+
+
+@pytest.mark.parametrize("query", ["Q values too high", "q values overestimated"])
+def test_q_values_that_are_too_high_are_the_luckiest_estimates(query):
+    assert why.find(query, modes.known())[0].mode.id == "tabular_reinforcement_learning/maximization_bias"
