@@ -13,7 +13,7 @@ sys.path[:0] = [str(HERE), str(ROOT)]
 
 from builder.elements import setup as teach_elements
 from builder.head import add_head, teach_templates
-from builder.icons import write_icons
+from builder.icons import trim_theme, write_icons
 from builder.links import check_site
 from builder.pages import BrokenLinks, write_pages
 from builder.scripts import add_scripts
@@ -120,6 +120,7 @@ def setup(app):
     teach_elements(app)
     # After sphinx-mathjax-offline has copied its files.
     app.connect("build-finished", fail_on_broken_links, priority=900)
+    app.connect("build-finished", trim_theme)
     app.connect("html-page-context", add_scripts)
     app.connect("html-page-context", add_head, priority=900)  # the theme has added its functions
     app.connect("builder-inited", teach_templates)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import base64
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ KEY = "groundup"  # in a notebook's metadata: which kind of page it is; in an ou
 HEADING = re.compile(r"^## +(.+?)[ \t]*$", re.MULTILINE)
 COMPARISONS = {"validate", "benchmarks"}
 PICTURES = {"mechanism", "example"}
+COLUMNS = 110
 
 Save = Callable[[bytes], str]
 Cells = list[NotebookNode]
@@ -52,6 +54,9 @@ def arranged(notebook: NotebookNode, save: Save) -> NotebookNode:
             shown.take(cell)
         arrange = _failure_page if kind == "failure_modes" else _topic_page
         notebook.cells = [*arrange(cells, shown), *shown.rest()]
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.source = _with_room(cell.source)
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{index}"
     return notebook
@@ -287,6 +292,42 @@ def _is_machinery(cell: NotebookNode) -> bool:
         and ast.unparse(body[0].targets[0]) == "FAILURE_MODES"
     )
     return bool(run or listed)
+
+
+def _with_room(source: str) -> str:
+    """Code whose docstrings and comments keep within the columns that the page has; a line goes on under its words."""
+    lines = source.splitlines()
+    if max(map(len, lines), default=0) <= COLUMNS:
+        return source
+    words = {number for first, last in _docstrings(source) for number in range(first, last + 1)}
+    words |= {number for number, line in enumerate(lines, 1) if line.lstrip().startswith("#")}
+    result = []
+    for number, line in enumerate(lines, 1):
+        margin = line[: len(line) - len(line.lstrip())]
+        if (
+            number not in words or len(line) <= COLUMNS or "  " in line.strip()
+        ):  # a column that stands under another
+            result.append(line)
+            continue
+        if line.lstrip().startswith("#"):
+            margin, hanging = f"{margin}# ", f"{margin}# "
+        else:
+            hanging = margin + "    " * bool(re.match(r"\s+[\w, *`]+(\([^)]*\))?: ", line))
+        text = line.strip().removeprefix("# ") if margin.endswith("# ") else line.strip()
+        result += textwrap.wrap(
+            text, COLUMNS, initial_indent=margin, subsequent_indent=hanging,
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+    return "\n".join(result)
+
+
+def _docstrings(source: str) -> Iterator[tuple[int, int]]:
+    """First and last line of each docstring."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, kinds) and ast.get_docstring(node) is not None:
+            first = node.body[0]
+            yield first.lineno, first.end_lineno or first.lineno
 
 
 def _tree(cell: NotebookNode) -> ast.Module:

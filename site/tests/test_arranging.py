@@ -125,6 +125,24 @@ def test_a_comment_in_a_code_block_is_no_heading():
     assert arrange("part", new_markdown_cell(text)) == [text]
 
 
+def test_long_docstrings_and_comments_go_on_under_their_words():
+    words = "word " * 30
+    long = f'def rule(x):\n    """Args:\n        alpha: {words}\n    """\n    # {words}\n    y = "{words}"  # {words}\n    return x'
+    short = arranged_source(long).splitlines()
+    assert max(map(len, short[:-2])) <= 110
+    assert short[2].startswith("        alpha: word") and short[3].startswith("            word")
+    assert [line[:6] for line in short if line.startswith("    # ")] == ["    # "] * 2
+    assert short[-2:] == long.splitlines()[-2:]  # code stays as it is
+    assert "".join(arranged_source(long).split()).replace("#", "") == "".join(long.split()).replace("#", "")
+    assert arranged_source("x = 1\n\n\ny = 2") == "x = 1\n\n\ny = 2"
+
+
+def arranged_source(code):
+    page = new_notebook(cells=[new_code_cell(code)])
+    page.metadata["groundup"] = "part"
+    return arranged(page, str).cells[0].source
+
+
 # --- the built site ----------------------------------------------------------------------------------------
 
 
