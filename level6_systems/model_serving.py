@@ -30,8 +30,9 @@
 # topic: what is written here is the export, the checks, the batcher and the theory of its queue.
 #
 # **Sources.** Lindley (1952), *The theory of queues with a single server*; Kleinrock (1975), *Queueing systems*, volume 1,
-# chapters 3 and 5; Little (1961), *A proof for the queuing formula L = λW*; Sculley et al. (2015), *Hidden technical debt in
-# machine learning systems*; Crankshaw et al. (2017), *Clipper: a low-latency online prediction serving system*.
+# chapters 3 and 5; Little (1961), *A proof for the queuing formula L = λW*; Beneš (1957), *On queues with Poisson
+# arrivals*; Sculley et al. (2015), *Hidden technical debt in machine learning systems*; Crankshaw et al. (2017), *Clipper: a
+# low-latency online prediction serving system*; Schroeder, Wierman and Harchol-Balter (2006), *Open versus closed*.
 
 # %% [markdown]
 # ## 2. Derive
@@ -42,7 +43,9 @@
 # | $S_n$ | sum of the differences $s_{i-1}-a_i$ up to $n$ | `walk` | (n,) |
 # | $\lambda$, $\bar s$, $\rho=\lambda\bar s$ | rate of arrivals, mean service, load | `load`, `service_time` | () |
 # | $c^2$ | squared coefficient of variation of the service | `squared_variation` | () |
+# | $t_q$ | the wait that the share $q$ of requests does not exceed | `waiting_time_quantile` | () |
 # | $K$, $p_n$ | most requests in the system, probability of $n$ of them | `capacity`, `occupancy` | (), (K + 1,) |
+# | $T$ | how long a client waits for an answer | `timeout` | () |
 # | $b$, $c_0$, $c_1$ | rows in a batch, cost of a call, and of a row in it | | () |
 #
 # ### From a program to a graph
@@ -98,6 +101,19 @@
 # $c^2=1$ (exponential service) is the M/M/1 queue, $c^2=0$ (constant) M/D/1 with half its wait. Both have the factor
 # $1/(1-\rho)$: the last percents of load cost the most.
 #
+# ### The tail of the wait
+#
+# Users feel the slowest answers. In the M/M/1 queue an arrival finds $n$ requests with probability $(1-\rho)\rho^n$ (below,
+# with $K=\infty$) and waits for $n$ exponential services, the one under way included. Their ends are the points of a Poisson
+# process of rate $1/\bar s$, and after each of them the wait is over with probability $1-\rho$, since $n$ is geometric. So
+# who waits at all waits for an exponential time of rate $(1-\rho)/\bar s$:
+#
+# $$P(W>t)=\rho\,e^{-(1-\rho)t/\bar s},\qquad t_q=\frac{\bar s}{1-\rho}\,\ln\frac{\rho}{1-q}\quad(q>1-\rho).$$
+#
+# At $\rho=0.9$ the mean is 9 services and one request in a hundred waits for more than $10\ln 90=45$. For any law of
+# service the number is geometric, too, and each of its members lasts as long as what is left of a service that is met at a
+# random moment (Beneš 1957); then the series has to be summed or its transform inverted.
+#
 # ### A bounded queue
 #
 # Let at most $K$ requests be in the system, the one in service included; who finds it full is refused. With exponential
@@ -111,8 +127,11 @@
 #
 # $$W_K = \bar s\,\frac{\sum_{n<K} n\,p_n}{1-p_K} \;\le\; (K-1)\,\bar s ,$$
 #
-# for every load, also beyond one. That is the bargain of back-pressure: a share $p_K$ hears "later" at once, so that the
-# others are answered in bounded time.
+# for every load, also beyond one. The same sum over Erlang's distributions, whose tail is
+# $e^{-t/\bar s}\sum_{j<n}(t/\bar s)^j/j!$ for $n$ services, gives $t_q$.
+# That is the bargain of back-pressure: a share $p_K$ hears "later" at once, so that the others are answered soon. If service
+# is constant, "soon" is a bound: an answer comes after the wait *and* the request's own service, $K\bar s$ at the most. So
+# for clients who wait for $T$ the rule is $K\bar s\le T$.
 #
 # **Assumptions.** Poisson arrivals, independent service times, one server, first come first served. Batching breaks the
 # second: the formulas describe the service with `maximum_batch=1`. Lindley's recursion alone needs neither of the first two.
@@ -172,7 +191,7 @@ __all__ = [
     "ServiceConfig", "ServiceUnavailable", "UnsupportedOperation", "WaitingRequest", "accepted_waiting_time", "benchmarks",
     "blocking_probability", "check_row", "create_app", "example", "export_onnx", "lindley_waiting_times", "mean_waiting_time",
     "operations_between", "parse_instances", "parse_json", "running_service", "serve", "service_in_thread",
-    "simulate_finite_queue", "take_batch", "validate",
+    "simulate_finite_queue", "take_batch", "validate", "waiting_time_quantile",
 ]  # fmt: skip
 
 BREATH = "PlainBatcher"
@@ -320,6 +339,41 @@ def accepted_waiting_time(load: float, capacity: int, service_time: float = 1.0)
     return float(service_time * (np.arange(capacity) @ p[:-1]) / p[:-1].sum())
 
 
+# %%
+def waiting_time_quantile(
+    level: float, load: float, service_time: float = 1.0, capacity: int | None = None
+) -> float:
+    """The wait that the share `level` of the requests does not exceed, in the unit of `service_time`.
+
+    Args:
+        level: q, in [0, 1): 0.99 for the 99th percentile.
+        load: ρ; below 1 without a capacity.
+        service_time: mean of the exponential service time.
+        capacity: K, of an M/M/1/K queue, whose accepted requests are meant; None for M/M/1.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+    validate_number(service_time, "service_time", minimum=0)
+    if not 0 <= level < 1:
+        raise ValueError(f"level must be in [0, 1), got {level!r}.")
+    if capacity is None:
+        mean_waiting_time(load)  # refuses a load of 1 and more
+        # t_q = s / (1 - rho) * log(rho / (1 - q)), and 0 for the share 1 - rho that finds nobody
+        return service_time / (1.0 - load) * max(0.0, float(np.log(max(load, 1.0 - level) / (1.0 - level))))
+    p = occupancy(load, capacity)
+    found = p[:-1] / p[:-1].sum()  # probability that an accepted request finds n in the system
+    more = 1.0 - np.cumsum(found)  # that it finds more than j
+    low, high = 0.0, 2.0 * capacity + 40.0 / (1.0 - level) ** 0.25
+    for _ in range(100):  # P(W > t) = sum_j e^{-t} t^j / j! * P(n > j) falls in t: halve the interval
+        t = 0.5 * (low + high)
+        terms = np.exp(
+            np.cumsum(np.r_[-t, np.log(t / np.arange(1, capacity))])
+        )  # by logarithms: e^{-t} is tiny
+        low, high = (t, high) if terms @ more > 1.0 - level else (low, t)
+    return service_time * low
+
+
 # %% [markdown]
 # The simulation keeps, for each replicate, the departure times of the last $K$ accepted requests. The system is full exactly
 # if the oldest of them has not left yet.
@@ -377,8 +431,11 @@ def simulate_finite_queue(  # practice: core
 # | floating type | the network's, unless `dtype` says otherwise | the same | |
 # | erf in float64 | computed in float32 | onnxruntime has none in float64 | error 1e-7 in GELU |
 # | GELU | five nodes | one node since operator set 20 | see the first row |
+# | sigmoid, log1p, expm1 | several nodes | one node (0 below −18); none | digits of small results |
+# | types | cast by the export | no promotion: a mask times a float is refused | NumPy's rules hold |
 # | overload | 503 with `Retry-After` | FastAPI, uvicorn: no bound | 429 would blame one client |
 # | invalid input | 422 naming the value, 400 if not JSON | 422 repeating the value | NaN is not JSON: 500 |
+# | HEAD | as GET, without the body | FastAPI: 405 | RFC 9110; probes use it |
 
 
 # %%
@@ -415,8 +472,14 @@ def benchmarks() -> list[Benchmark]:
 #
 # **When to use it.** A model that answers many small independent requests, on one machine, within tens of milliseconds.
 # Start with `maximum_batch` near the batch size where throughput stops growing (`benchmarks()` shows it), a window well
-# below the latency you promise, and a queue that holds what can be served within the patience of a client: `queue_limit` ≈
-# timeout × capacity.
+# below the latency you promise, and a queue that, with the batch in the model's hands, holds no more than can be served
+# within the patience of a client: `queue_limit` + `maximum_batch` ≤ timeout × capacity. One place too many turns the remedy
+# into the failure: see below.
+#
+# **How to measure it.** In an *open* loop: requests leave at their own times, as those of strangers do. A closed loop, in which
+# each client waits for its answer before it asks again, slows down together with the server and hides its queue
+# ([client](parts/model_serving/client.py) is open). And for longer than the queue takes to settle, some $1/(1-\sqrt\rho)^2$
+# requests.
 #
 # **When not.** Offline scoring (call the model on whole arrays); several models or machines behind one address (a dedicated
 # server such as Triton or KServe, and a load balancer); requests that depend on each other; models that need seconds per

@@ -26,6 +26,7 @@ from level1_foundations.automatic_differentiation import Tensor, no_grad
 from level3_deep_learning import modules
 from level3_deep_learning.multilayer_perceptron import MLP, MLPClassifier
 from level6_systems import model_serving
+from level6_systems.failure_modes import model_serving as failure_modes
 from level6_systems.failure_modes.model_serving import FAILURE_MODES
 from level6_systems.model_serving import (
     InvalidInput,
@@ -39,7 +40,7 @@ from level6_systems.model_serving import (
     running_service,
     service_in_thread,
 )
-from level6_systems.parts.model_serving import application, client, measurements, onnx_export
+from level6_systems.parts.model_serving import application, client, measurements, missing_values, onnx_export
 from level6_systems.parts.model_serving import service as service_module
 
 PATIENCE = (
@@ -714,6 +715,29 @@ def test_mean_wait_has_its_textbook_values():
     assert model_serving.mean_waiting_time(0.0) == 0.0
 
 
+def test_the_quantile_of_the_wait_has_its_textbook_values():
+    quantile = model_serving.waiting_time_quantile
+    assert quantile(0.99, 0.9) == pytest.approx(10 * np.log(90))  # where the mean is 9
+    assert quantile(0.5, 0.9, 0.2) == pytest.approx(0.2 * 10 * np.log(1.8))
+    assert quantile(0.5, 0.4) == 0.0, "more than half find nobody"
+    assert quantile(0.6, 0.4) == pytest.approx(0.0, abs=1e-12)
+    assert quantile(0.99, 0.0) == 0.0
+
+
+def test_the_quantile_of_the_accepted_waits():
+    quantile = model_serving.waiting_time_quantile
+    assert quantile(0.99, 0.9, capacity=1) == 0.0, "who is accepted finds an idle server"
+    # K = 2: the accepted find 0 or 1 with probabilities 1/(1 + ρ) and ρ/(1 + ρ); then one exponential service
+    assert quantile(0.9, 0.5, 3.0, capacity=2) == pytest.approx(3.0 * np.log(1 / 3 / 0.1))
+    assert quantile(0.99, 0.7, capacity=300) == pytest.approx(quantile(0.99, 0.7))
+    assert quantile(0.99, 50.0, capacity=2_000) == pytest.approx(1_999 + 2.326 * np.sqrt(1_999), rel=2e-3)
+    waits, accepted = model_serving.simulate_finite_queue(
+        *np.random.default_rng(0).standard_exponential((2, 300, 600)) * [[[1 / 1.5]], [[1.0]]], 8
+    )
+    late = np.mean(waits[accepted] > quantile(0.9, 1.5, capacity=8))
+    assert late == pytest.approx(0.1, abs=0.01)
+
+
 def test_occupancy_balances_the_flows_between_neighbors():
     for load in (0.4, 1.0, 2.5):
         p = model_serving.occupancy(load, 6)
@@ -750,6 +774,13 @@ def test_accepted_wait_is_bounded_by_the_capacity_and_tends_to_the_unbounded_wai
         lambda: model_serving.occupancy(0.5, 0),
         lambda: model_serving.blocking_probability(0.5, 0),
         lambda: model_serving.accepted_waiting_time(0.5, 3, -1.0),
+        lambda: model_serving.waiting_time_quantile(1.0, 0.5),
+        lambda: model_serving.waiting_time_quantile(-0.1, 0.5),
+        lambda: model_serving.waiting_time_quantile(0.9, 1.0),
+        lambda: model_serving.waiting_time_quantile(0.9, 0.5, -1.0),
+        lambda: model_serving.waiting_time_quantile(0.9, 0.5, capacity=0),
+        lambda: model_serving.lindley_waiting_times(3.0, 4.0),
+        lambda: model_serving.simulate_finite_queue(np.ones(3), np.ones(3), 2),
         lambda: model_serving.lindley_waiting_times(np.ones(3), np.ones(4)),
         lambda: model_serving.simulate_finite_queue(np.ones((1, 3)), np.ones((1, 4)), 2),
         lambda: model_serving.simulate_finite_queue(np.ones((1, 3)), np.ones((1, 3)), 0),
@@ -1846,3 +1877,100 @@ def test_agrees_with_the_reference(agreements):
 def test_breaks_and_mends(verdicts, name):
     assert verdicts[name].breaks.verdict == "holds", verdicts[name].breaks
     assert verdicts[name].remedy.verdict == "holds", verdicts[name].remedy
+
+
+# How it breaks: each side of each condition.
+
+MODES = {mode.name: mode for mode in FAILURE_MODES}
+
+
+def replicate(name, part="breaks", seed=0, **changed):
+    """One replicate of a claim, and its prediction, with some parameters changed."""
+    claim = getattr(MODES[name], part)
+    parameters = {**claim.parameters, **changed}
+    return float(claim.experiment(np.random.default_rng(seed), **parameters)), claim.predicted(**parameters)
+
+
+def test_an_answer_in_time_is_one_whose_service_has_ended():
+    for capacity in (20, 21):
+        rng = np.random.default_rng(0)
+        share = failure_modes.timely_share(rng, 2.0, 20.0, 500, 4, capacity)
+        rng = np.random.default_rng(0)
+        gaps = rng.standard_exponential((4, 500)) / 2.0
+        by_hand = np.array([queue_by_hand(gap, np.ones(500), capacity) for gap in gaps])
+        assert share == np.mean(by_hand + 1.0 <= 20.0)
+
+
+@pytest.mark.parametrize(("capacity", "expected"), [(19, 0.5), (20, 0.5), (21, 0.1016)])
+def test_the_rule_k_services_within_the_timeout_on_both_of_its_sides(capacity, expected):
+    measured, predicted = replicate("one_place_too_many", capacity=capacity)
+    assert predicted == pytest.approx(expected, abs=1e-4)
+    assert measured == pytest.approx(predicted, abs=0.02)
+
+
+def test_no_accepted_answer_is_late_up_to_k_services_and_some_are_beyond():
+    """The bound itself, for constant service: K services at the most, and nearly as much where the queue is full."""
+    gaps, services = np.random.default_rng(0).standard_exponential((1, 3000)) / 3.0, np.ones((1, 3000))
+    for capacity in (1, 2, 5, 20):
+        waits, accepted = model_serving.simulate_finite_queue(gaps, services, capacity)
+        answers = (waits + services)[accepted]
+        assert capacity - 1 < answers.max() <= capacity + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "changed"),
+    [
+        ("train_serve_skew", "breaks", {"missing": 1.5}),
+        ("waiting_near_full_load", "breaks", {"n": 10_000}),
+        ("waiting_near_full_load", "breaks", {"load": 1.0}),
+        ("slow_tail", "breaks", {"n": 10_000}),
+        ("slow_tail", "breaks", {"load": 1.0}),
+        ("fan_out", "remedy", {"load": 0.5}),
+        ("stale_answers", "breaks", {"load": 1.0}),
+        ("stale_answers", "breaks", {"n": 100}),
+        ("stale_answers", "remedy", {"capacity": 21}),
+        ("one_place_too_many", "breaks", {"capacity": 22}),
+        ("one_place_too_many", "breaks", {"load": 1.01}),
+        ("one_place_too_many", "breaks", {"timeout": 20.5}),
+        ("retries", "breaks", {"load": 0.25}),
+        ("retries", "breaks", {"outage": 20.0}),
+        ("retries", "remedy", {"capacity": 21}),
+    ],
+)
+def test_a_prediction_is_refused_outside_of_its_regime(name, part, changed):
+    claim = getattr(MODES[name], part)
+    with pytest.raises(ValueError, match="must|at most|too near"):
+        claim.predicted(**{**claim.parameters, **changed})
+
+
+@pytest.mark.parametrize(("load", "copies_help"), [(0.2, True), (0.3, True), (0.37, False), (0.45, False)])
+def test_copies_help_below_a_load_of_a_third_and_hurt_beyond(load, copies_help):
+    measured = [replicate("fan_out", load=load, copies=copies, n=7_000) for copies in (1, 2)]
+    (one, one_predicted), (two, two_predicted) = measured
+    assert (two < one) == (two_predicted < one_predicted) == copies_help
+    assert one == pytest.approx(one_predicted, abs=0.13) and two == pytest.approx(two_predicted, abs=0.13)
+
+
+@pytest.mark.parametrize(
+    ("load", "retries", "recovered"), [(0.6, 3, 0), (0.6, 0, 1), (0.2, 3, 1), (0.3, 3, 0), (0.3, 1, 1)]
+)
+def test_retries_keep_a_service_down_if_they_lift_the_load_above_one(load, retries, recovered):
+    measured, predicted = replicate("retries", load=load, retries=retries)
+    assert measured == predicted == recovered
+
+
+def test_the_extinction_probability_solves_its_equation():
+    for load in (1.05, 1.5, 2.0, 5.0):
+        sigma = failure_modes.extinction(load)
+        assert 0 < sigma < 1 and sigma == pytest.approx(np.exp(-load * (1 - sigma)))
+    with pytest.raises(ValueError, match="load must be above 1"):
+        failure_modes.extinction(1.0)
+
+
+def test_the_filling_inside_the_graph_is_that_of_training():
+    X, _, mean, deviation, weight, intercept = missing_values.tumors()
+    rows = X[:5].copy()
+    rows[:, 0] = np.nan
+    filled = np.where(np.isnan(rows), mean, rows)
+    expected = (filled - mean) / deviation @ weight + intercept
+    np.testing.assert_allclose(missing_values.served_rule()(rows)[:, 0], expected, atol=1e-5)

@@ -106,6 +106,22 @@ def compare_queues(comparison: Comparison, topic: dict[str, Any]) -> None:
         compare_bounded_queue(comparison, load, 12, topic)
     for squared_variation, law in ((0.0, "M/D/1"), (1.0, "M/M/1")):
         compare_mean_wait(comparison, 0.7, squared_variation, law, topic)
+    for load, capacity in ((0.9, None), (0.9, 8), (1.5, 8)):
+        compare_quantile(comparison, load, capacity, topic)
+
+
+def compare_quantile(
+    comparison: Comparison, load: float, capacity: int | None, topic: dict[str, Any]
+) -> None:
+    """The 99th percentile of the wait, against a mixture of Erlang's distributions."""
+    law = "M/M/1" if capacity is None else f"M/M/1/{capacity}"
+    mixture = comparison.on(reference="scipy.stats.gamma, scipy.optimize.brentq", dataset=f"{law} queue")
+    ours, theirs = mixture.run(
+        lambda: topic["waiting_time_quantile"](0.99, load, 1.0, capacity),
+        lambda: measurements.mixture_quantile(0.99, load, capacity),
+    )
+    reason = "brentq's own tolerance; without a bound the mixture is cut at 900 requests, which have probability 0.9^900"
+    mixture.compare(f"99th percentile at load {load:g}, {law}", ours, theirs, tolerance=1e-9, reason=reason)
 
 
 def compare_mean_wait(

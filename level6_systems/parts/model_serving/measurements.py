@@ -62,6 +62,21 @@ def embedded_chain_wait(load: float, squared_variation: float, states: int = 200
     return float(k @ pi) / load - 1.0
 
 
+def mixture_quantile(level: float, load: float, capacity: int | None) -> float:
+    """Quantile of the wait of accepted requests: n services with the probability of finding n in the system."""
+    from scipy.optimize import brentq
+    from scipy.stats import gamma
+
+    if capacity is None:
+        n = np.arange(900)
+        found = (1 - load) * load**n
+    else:
+        found = stationary_occupancy(load, capacity)[:-1]
+        n, found = np.arange(capacity), found / found.sum()
+    late = lambda t: found[1:] @ gamma.sf(t, n[1:]) - (1 - level)
+    return float(brentq(late, 0, 1000, xtol=1e-12))
+
+
 def simulated_waiting_time(
     load: float, squared_variation: float, n: int, rng: np.random.Generator, waiting_times: Callable
 ) -> float:
