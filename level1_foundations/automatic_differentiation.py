@@ -129,6 +129,7 @@ from level1_foundations.parts.automatic_differentiation.tensor import (
     record,
     record_view,
     set_grad_enabled,
+    sum_type,
     tensor,
 )
 from level1_foundations.parts.automatic_differentiation.walk import (
@@ -138,6 +139,7 @@ from level1_foundations.parts.automatic_differentiation.walk import (
     connected,
     gradients,
     leading_to,
+    result_of,
     seed_gradient,
     transforming,
     unbroadcast,
@@ -266,7 +268,9 @@ def tanh(input):  # practice: core
 def relu(input):
     """$y = \\max(x, 0)$; the slope at 0 is 0."""
     x = as_tensor(input)
-    return record(np.maximum(x.array, 0), (x,), (lambda g, y: gate(g, y > 0),), saves_output=True)
+    return record(
+        np.maximum(x.array, 0), (x,), (lambda g, y: gate(g, ~(y <= 0)),), saves_output=True
+    )  # NaN passes
 
 
 # %% [markdown]
@@ -297,7 +301,7 @@ def sum(input, dim=None, keepdim=False):  # practice: core
     """$y = \\sum_i x_i$ over the axes `dim` (all if `None`): every $\\bar x_i = \\bar y$."""
     x = as_tensor(input)
     axes = axes_of(x, dim)
-    y = x.array.sum(axis=axes, keepdims=keepdim)
+    y = x.array.sum(axis=axes, keepdims=keepdim, dtype=sum_type(x.array))
     shape = x.array.shape
     axes = range(len(shape)) if axes is None else axes if isinstance(axes, tuple) else (axes,)
     axes = {axis % len(shape) for axis in axes} if shape else ()
@@ -377,7 +381,7 @@ def vjp(f, *primals):
     entry for each primal.
     """
     with transforming(primals) as (inputs, outside):
-        value = f(*inputs)
+        value = result_of(f, inputs)
 
     def pullback(cotangent):
         found = gradients(value, inputs, cotangent, retain_graph=True, create_graph=outside)
@@ -419,7 +423,7 @@ def jvp(f, primals, tangents):
             f"got {[t.shape for t in tangents]}"
         )
     with transforming(primals) as (inputs, outside):
-        value = f(*inputs)
+        value = result_of(f, inputs)
         u = zeros_like(value).requires_grad_()
         pulled = gradients(value, inputs, u, create_graph=True)
         product = functools.reduce(add, [sum(p * t) for p, t in zip(pulled, tangents, strict=True)])
@@ -437,7 +441,7 @@ def hessian_vector_product(f, x, v):  # practice: core
             raise ValueError(
                 f"hessian_vector_product: v must have the shape of x, {inputs[0].shape}, got {v.shape}"
             )
-        (slope,) = gradients(f(*inputs), inputs, create_graph=True)
+        (slope,) = gradients(result_of(f, inputs), inputs, create_graph=True)
         (product,) = gradients(slope, inputs, v, create_graph=outside)
     return connected(product, outside)
 

@@ -547,6 +547,9 @@ EINSUM = [
     ("ij,ij->ij", [(3, 4), (1, 4)]),
     ("a,ab,abc->c", [(2,), (2, 3), (2, 3, 4)]),
     ("ij,jk->ik", [(0, 3), (3, 2)]),
+    ("kj,ji", [(3, 4), (4, 2)]),  # without an arrow the letters come in alphabetical order
+    ("ba", [(2, 3)]),
+    ("...b,ba", [(2, 4), (4, 3)]),
 ]
 
 
@@ -1058,7 +1061,8 @@ def test_dual_matrix_products_comparisons_and_ties():
     A, x, t = arrays((3, 3), (3,), (3,))
     np.testing.assert_allclose((A @ ad.Dual(x, t)).tangent, A @ t)
     np.testing.assert_allclose((ad.Dual(x, t) @ A).tangent, t @ A)
-    np.testing.assert_allclose((ad.Dual(x, t) @ ad.Dual(x, t)).tangent, 2 * x @ t)
+    same = ad.Dual(x, t)
+    np.testing.assert_allclose((same @ same).tangent, 2 * x @ t)
     np.testing.assert_array_equal(ad.Dual(x, t) > 0, x > 0)
     assert np.maximum(ad.Dual(1.0, 1.0), 1.0).tangent == 0.5
     assert np.minimum(1.0, ad.Dual(1.0, 1.0)).tangent == 0.5
@@ -1066,6 +1070,33 @@ def test_dual_matrix_products_comparisons_and_ties():
         np.arccos(ad.Dual(0.5, 1.0))
     with pytest.raises(AttributeError, match="no attribute 'shape_of_things'"):
         _ = ad.Dual(0.5, 1.0).shape_of_things
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [(lambda x: x**0, 0.0), (lambda x: x**0, np.array([0.0, 2.0])), (lambda x: 0.0**x, 2.0), (lambda x: x**1, 0.0), (lambda x: x**2, 0.0)],
+    ids=["x^0 at 0", "x^0", "0^x", "x^1 at 0", "x^2 at 0"],
+)  # fmt: skip
+def test_powers_at_zero_have_the_slope_of_the_reverse_mode(f, x):
+    x = np.asarray(x, float)
+    reverse = ad.grad(lambda z: f(z).sum())(x).numpy()
+    np.testing.assert_array_equal(f(ad.Dual(x, np.ones_like(x))).tangent, reverse)
+
+
+@pytest.mark.parametrize(
+    ("inner", "truth"),
+    [(lambda x, y: x + y, lambda x, y: 1.0), (lambda x, y: x * y, lambda x, y: 2 * x), (lambda x, y: x * x * y, lambda x, y: 3 * x * x)],
+    ids=["x + y", "x y", "x² y"],
+)  # fmt: skip
+def test_a_derivative_inside_a_derivative_counts_its_own_variable_alone(inner, truth):
+    x, y = 3.0, 2.0
+    result = (lambda x: x * inner(x, ad.Dual(y, 1.0)).tangent)(ad.Dual(x, 1.0))  # x · d/dy inner(x, y)
+    assert result.tangent == truth(x, y)
+
+
+def test_variables_that_move_together_share_a_derivative():
+    x, y = ad.Dual.together((3.0, 2.0), (1.0, 10.0))
+    assert (x * y).tangent == 2.0 * 1.0 + 3.0 * 10.0
 
 
 # --- types, and NumPy beside
@@ -1339,11 +1370,295 @@ REFUSED = {
         "out of bounds for 3 classes",
     ),
     "class shape": (lambda x: ad.cross_entropy(x, np.array([0, 1])), ValueError, r"shape \(3,\), got \(2,\)"),
-    "probabilities": (lambda x: ad.cross_entropy(x, x[0]), ValueError, "probabilities must have"),
+    "probabilities": (
+        lambda x: ad.cross_entropy(x, x[0]),
+        ValueError,
+        "integers, for classes, or probabilities .* got float64",
+    ),
     "smoothing": (lambda x: ad.cross_entropy(x, [0, 1, 2], label_smoothing=2), ValueError, "between 0 and 1"),
     "layer_norm": (lambda x: ad.layer_norm(x, (2,)), RuntimeError, "does not end the input's shape"),
     "layer_norm weight": (lambda x: ad.layer_norm(x, 3, x), RuntimeError, r"weight must have shape \(3,\)"),
 }
+
+
+# --- what people report: counts and sums in narrow types, truth values, nothing times infinity, places outside
+
+
+def test_a_list_with_any_fraction_is_single_precision():
+    for data in ([1, 2.5], [[1, 2], [0.5, 3]], [True, 2.5], (0, 0.5)):
+        assert ad.tensor(data).dtype == np.float32, data
+        assert ad.Tensor(data).dtype == np.float32, data
+    assert ad.tensor([1, np.float64(2.5)]).dtype == np.float64, "NumPy's scalars keep their type"
+
+
+@pytest.mark.parametrize("name", ["norm", "var", "std", "mean"])
+def test_integers_are_not_cut(name):
+    with pytest.raises(RuntimeError, match=f"{'var' if name == 'std' else name}.*floating point.*int64"):
+        getattr(ad.tensor([1, 2, 4]), name)()
+
+
+MANY = 70_000  # more than float16 can count to
+
+
+def test_counts_and_squares_of_half_precision_are_kept_wider():
+    x = ad.Tensor(np.full(MANY, 0.01, np.float16), requires_grad=True)
+    x.mean().backward()
+    assert x.mean().item() == pytest.approx(0.01, rel=1e-3)
+    assert x.grad.array[0] == pytest.approx(1 / MANY, rel=5e-3)
+    assert ad.Tensor(np.linspace(-1, 1, MANY).astype(np.float16)).var().item() == pytest.approx(
+        1 / 3, rel=2e-3
+    )
+    assert ad.Tensor(np.full(2, 300, np.float16)).norm().item() == pytest.approx(424.3, rel=1e-3)
+    assert ad.Tensor(np.full(2, 300, np.float16)).norm(3).item() == pytest.approx(378, rel=1e-3)
+
+
+def test_half_precision_ties_share_the_gradient():
+    x = ad.Tensor(np.ones(MANY, np.float16), requires_grad=True)
+    ad.amax(x).backward()
+    assert x.grad.array[0] == pytest.approx(1 / MANY, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [lambda x: ad.softmax(x, 0)[0].log(), lambda x: ad.log_softmax(x, 0)[0], lambda x: -ad.logsumexp(x, 0)],
+)
+def test_half_precision_softmax_over_many_classes(f):
+    x = ad.Tensor(np.zeros(MANY, np.float16))
+    assert f(x).item() == pytest.approx(-np.log(MANY), abs=0.1)
+    assert f(x).dtype == np.float16
+
+
+@pytest.mark.parametrize("weight", [None, np.ones(3)])
+def test_half_precision_losses_over_many_rows(weight):
+    x, t = np.zeros((MANY, 3), np.float16), np.zeros(MANY, int)
+    loss = ad.cross_entropy(ad.Tensor(x), t, weight=weight).item()
+    assert loss == pytest.approx(np.log(3), rel=1e-3)
+
+
+SORTED = {
+    "uint8": (np.array([0, 3, 200], np.uint8), [200, 3, 0], [2, 1, 0]),
+    "least int64": (np.array([-(2**63), 5, -1]), [5, -1, -(2**63)], [1, 2, 0]),
+    "bool": (np.array([True, False, True]), [True, True, False], [0, 2, 1]),
+    "ties": (np.array([1.0, 2.0, 1.0, 2.0]), [2.0, 2.0, 1.0, 1.0], [1, 3, 0, 2]),
+}
+
+
+@pytest.mark.parametrize("name", SORTED)
+def test_descending_order_of_any_type(name):
+    data, values, places = SORTED[name]
+    found, indices = ad.sort(ad.tensor(data), descending=True)
+    assert found.tolist() == values and indices.tolist() == places
+
+
+def test_nan_counts_as_the_largest():
+    x = ad.tensor([1.0, np.nan, 3.0])
+    np.testing.assert_array_equal(
+        ad.sort(x, descending=True)[0].numpy(), np.array([np.nan, 3, 1], np.float32)
+    )
+    np.testing.assert_array_equal(ad.sort(x)[0].numpy(), np.array([1, 3, np.nan], np.float32))
+
+
+def test_logical_operations_ask_for_truth():
+    a, b = ad.tensor([1, 2, 0]), ad.tensor([2, 0, 0])
+    assert ad.logical_and(a, b).tolist() == [True, False, False]
+    assert ad.logical_or(a, b).tolist() == [True, True, False]
+    assert ad.logical_xor(a, b).tolist() == [False, True, False]
+    assert ad.logical_or(ad.tensor([0.0, 2.0]), ad.tensor([0.0, 0.0])).tolist() == [False, True]
+
+
+def test_operators_combine_bits():
+    a, b = ad.tensor([0, 1, 5]), ad.tensor([1, 3, 6])
+    assert (~a).tolist() == [-1, -2, -6]
+    assert [(a & b).tolist(), (a | b).tolist(), (a ^ b).tolist()] == [[0, 1, 4], [1, 3, 7], [1, 2, 3]]
+    assert (~ad.tensor([True, False])).tolist() == [False, True]
+    with pytest.raises(TypeError, match="bitwise_and needs integers or booleans, got float32"):
+        _ = ad.tensor([1.0]) & ad.tensor([1.0])
+
+
+def test_small_integers_are_summed_in_int64():
+    pixels = ad.tensor(np.array([10, 20], np.uint8))
+    assert (pixels.sum() - 300).item() == -270
+    assert {
+        str(y.dtype) for y in (pixels.sum(), pixels.cumsum(0), pixels.prod(), ad.tensor([True]).sum())
+    } == {"int64"}
+
+
+def test_a_tensor_is_not_none():
+    x = ad.tensor([1.0])
+    assert (x == None, x != None, x == "a") == (False, True, False)  # noqa: E711
+
+
+@pytest.mark.parametrize("loss", [ad.mse_loss, ad.binary_cross_entropy_with_logits])
+def test_a_loss_refuses_to_broadcast(loss):
+    with pytest.raises(ValueError, match=r"target must have the shape of input, \(3, 1\), got \(3,\)"):
+        loss(ad.Tensor(np.zeros((3, 1))), np.zeros(3))
+    with pytest.raises(ValueError, match=r"target must have the shape of input, \(3,\), got \(3, 1\)"):
+        loss(ad.Tensor(np.zeros(3)), np.zeros((3, 1)))
+
+
+IGNORED = np.array([[np.nan, 0.5, 1.5], [2.0, 0.0, 1.0], [-np.inf, 0.5, 1.5]])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"reduction": "sum"}, {"label_smoothing": 0.1}, {"weight": np.array([1.0, 2.0, 3.0])}],
+    ids=str,
+)
+def test_an_ignored_row_counts_for_nothing_whatever_it_holds(options):
+    x = ad.Tensor(IGNORED, requires_grad=True)
+    loss = ad.cross_entropy(x, np.array([-100, 2, -100]), **options)
+    assert loss.item() == pytest.approx(
+        ad.cross_entropy(ad.Tensor(IGNORED[1:2]), np.array([2]), **options).item()
+    )
+    loss.backward()
+    np.testing.assert_array_equal(x.grad.array[[0, 2]], 0)
+
+
+def test_a_row_of_a_class_without_weight_counts_for_nothing():
+    x = ad.Tensor(IGNORED, requires_grad=True)
+    ad.cross_entropy(x, np.array([0, 2, 0]), weight=np.array([0.0, 1.0, 1.0])).backward()
+    np.testing.assert_array_equal(x.grad.array[[0, 2]], 0)
+
+
+def test_where_all_rows_are_ignored_the_loss_is_nan_and_no_gradient_flows():
+    x = ad.Tensor(IGNORED[1:2], requires_grad=True)
+    loss = ad.cross_entropy(x, np.array([-100]))
+    loss.backward()
+    assert np.isnan(loss.item()) and x.grad.tolist() == [[0, 0, 0]]
+
+
+def test_a_certain_answer_that_is_right_costs_nothing():
+    assert ad.cross_entropy(ad.Tensor([[0.0, -np.inf]]), ad.Tensor([[1.0, 0.0]])).item() == 0
+
+
+OUTSIDE = {
+    "embedding": lambda w: ad.embedding(np.array([-1]), w),
+    "embedding beyond": lambda w: ad.embedding(np.array([3]), w),
+    "index_select": lambda w: ad.index_select(w, 0, np.array([-1])),
+    "gather": lambda w: ad.gather(w, 0, np.array([[-1, 0]])),
+    "scatter_add": lambda w: ad.scatter_add(w, 0, np.array([[-1, 0]]), np.ones((1, 2))),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_place_outside_is_refused(name):
+    with pytest.raises(IndexError, match="between 0 and 2"):
+        OUTSIDE[name](ad.Tensor(np.arange(6.0).reshape(3, 2)))
+
+
+def test_an_embedding_needs_integers():
+    with pytest.raises(TypeError, match="integers, got bool"):
+        ad.embedding(np.array([True, False, True]), ad.Tensor(np.eye(3)))
+
+
+def test_single_numbers_have_one_place():
+    x = ad.tensor(3.0)
+    assert ad.index_select(x, 0, np.array([0])).tolist() == 3.0
+    assert ad.scatter_add(x, 0, np.array(0), ad.tensor(2.0)).tolist() == 5.0
+    assert [part.shape for part in ad.sort(x)] == [(), ()]
+    for f in (ad.unbind, lambda x: ad.split(x, 1)):
+        with pytest.raises(RuntimeError, match="at least one axis"):
+            f(x)
+
+
+def test_triangles_need_matrices():
+    for f in (ad.tril, ad.triu):
+        with pytest.raises(RuntimeError, match="at least 2 axes, got 1"):
+            f(ad.tensor([1.0, 2.0]))
+
+
+def test_options_as_torch_reads_them():
+    import torch
+
+    x = arrays((3, 4))[0]
+    theirs = torch.tensor(x)
+    assert ad.var(ad.tensor(x), correction=None).item() == pytest.approx(theirs.var(correction=None).item())
+    for unbiased in (True, False):
+        assert ad.var(ad.tensor(x), unbiased).item() == pytest.approx(theirs.var(unbiased).item())
+        assert ad.std(ad.tensor(x), unbiased).item() == pytest.approx(theirs.std(unbiased).item())
+    with pytest.raises(ValueError, match="'fro' or a number, got 'nuc'"):
+        ad.norm(ad.tensor(x), "nuc")
+
+
+def test_changing_a_copy_is_no_change_of_what_it_was_copied_from():
+    w, x = ad.Tensor(np.arange(4.0).reshape(2, 2)), ad.Tensor(np.ones((2, 2)), requires_grad=True)
+    loss = (w * x).sum()
+    w.T.reshape(4).add_(1)  # not contiguous, so this is a copy
+    loss.backward()
+    np.testing.assert_array_equal(x.grad.array, w.array)
+
+
+def test_nan_keeps_its_way_back_through_relu():
+    import torch
+
+    x = np.array([np.nan, 1.0, -1.0, 0.0])
+    theirs = torch.tensor(x, requires_grad=True)
+    theirs.relu().sum().backward()
+    for f in (
+        lambda x: x.relu(),
+        lambda x: ad.linear(x.reshape(4, 1), ad.Tensor(np.ones((1, 1))), activation="relu"),
+    ):
+        ours = ad.Tensor(x, requires_grad=True)
+        f(ours).sum().backward()
+        np.testing.assert_array_equal(ours.grad.array, theirs.grad.numpy())
+
+
+def test_long_doubles_pass_a_gate():
+    x = ad.Tensor(np.array([1.0, -1.0], np.longdouble), requires_grad=True)
+    x.relu().sum().backward()
+    assert x.grad.tolist() == [1.0, 0.0]
+
+
+def test_a_gradient_with_a_graph_is_not_changed_by_the_next_one():
+    x = ad.Tensor(np.array([2.0]), requires_grad=True)
+    (x**3).sum().backward(create_graph=True)
+    first = x.grad
+    (5 * x).sum().backward()
+    assert first.tolist() == [12.0] and x.grad.tolist() == [17.0]
+    assert ad.gradients(first.sum(), [x])[0].tolist() == [12.0], "its own derivative is still that of 3x²"
+
+
+def test_a_hessian_vector_product_can_be_differentiated_again():
+    x, v = np.array([1.0, 2.0]), np.array([3.0, 5.0])
+    along = lambda z: (ad.hessian_vector_product(lambda w: (w**4).sum(), z, v)).sum()  # Σ 12 z² v
+    np.testing.assert_allclose(ad.grad(along)(x).numpy(), 24 * x * v)
+    _, tangent = ad.jvp(along, (x,), (v,))
+    assert tangent.item() == pytest.approx(24 * (x * v * v).sum())
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda f: ad.grad(f)(np.ones(2)),
+        lambda f: ad.vjp(f, np.ones(2)),
+        lambda f: ad.jvp(f, (np.ones(2),), (np.ones(2),)),
+        lambda f: ad.hessian_vector_product(f, np.ones(2), np.ones(2)),
+    ],
+)
+def test_a_function_that_returns_no_tensor_is_named(transform):
+    with pytest.raises(TypeError, match="must return a Tensor made of its arguments, got float"):
+        transform(lambda v: 3.0)
+
+
+def test_functions_of_numpy_name_what_to_write():
+    x = ad.tensor([1.0, 2.0])
+    for f, name in ((np.sum, "x.sum"), (np.mean, "x.mean")):
+        with pytest.raises(TypeError, match=rf"write {name}\("):
+            f(x)
+    with pytest.raises(TypeError, match=r"numpy\.median of x\.detach"):
+        np.median(x)
+
+
+def test_objects_that_hold_numbers_are_told_how_to_become_numbers():
+    with pytest.raises(TypeError, match=r"got object.*astype\(float\)"):
+        ad.tensor(np.array([1.0, 2.0], dtype=object))
+
+
+def test_another_librarys_tensor_is_taken_without_a_warning(recwarn):
+    import torch
+
+    assert ad.tensor(torch.ones(2)).tolist() == [1.0, 1.0]
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("name", REFUSED)

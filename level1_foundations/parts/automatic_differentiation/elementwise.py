@@ -36,7 +36,7 @@ from level1_foundations.parts.automatic_differentiation.tensor import (
 )
 
 __all__ = [
-    "abs", "clamp", "clip", "cos", "div", "divide", "eq", "erf", "expm1", "floor", "ge", "gelu", "gt",
+    "abs", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "clamp", "clip", "cos", "div", "divide", "eq", "erf", "expm1", "floor", "ge", "gelu", "gt",
     "isnan", "le", "leaky_relu", "log", "log1p", "logical_and", "logical_not", "logical_or",
     "logical_xor", "lt", "masked_fill", "maximum", "minimum", "ne", "neg", "negative", "pow",
     "reciprocal", "rsqrt", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "square", "sub",
@@ -380,14 +380,16 @@ def clip(input, min=None, max=None):
     return record(y, (x,), (lambda g, x: gate(g, (x >= low) & (x <= high)),), (x,))
 
 
-BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+BITS = {2: np.int16, 4: np.int32, 8: np.int64}  # longdouble has none
 
 
 def keep_where(mask, a):
     """The array `a` where `mask` holds, else 0. Branch-free: `numpy.where` waits for each unpredictable
     bit of the mask.
     """
-    bits = BITS[a.dtype.itemsize]
+    bits = BITS.get(a.dtype.itemsize)
+    if bits is None:
+        return np.where(mask, a, np.zeros((), a.dtype))
     selected = np.negative(mask, dtype=bits, casting="unsafe")  # True becomes -1, all bits one
     return np.bitwise_and(selected, a.view(bits)).view(a.dtype)
 
@@ -440,11 +442,40 @@ def compare(ufunc):  # practice: keep
 eq, ne, lt, le, gt, ge = map(
     compare, (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
 )
-logical_and, logical_or, logical_xor = map(compare, (np.bitwise_and, np.bitwise_or, np.bitwise_xor))
+logical_and, logical_or, logical_xor = map(compare, (np.logical_and, np.logical_or, np.logical_xor))
+
+
+def bitwise(ufunc):  # practice: keep
+    """The operator that combines the bits of integers, or truth values."""
+
+    def operation(input, other):
+        a, b = operands(input, other)
+        return new_tensor(ufunc(without_fractions(a, ufunc).array, b.array))
+
+    operation.__name__ = operation.__qualname__ = ufunc.__name__
+    operation.__doc__ = f"`numpy.{ufunc.__name__}` of two tensors of integers or booleans."
+    return operation
+
+
+def without_fractions(x, ufunc):  # practice: keep
+    """x, if it holds integers or booleans."""
+    if x.array.dtype.kind == "f":
+        raise TypeError(
+            f"{ufunc.__name__} needs integers or booleans, got {x.array.dtype}; use logical_... for truth values"
+        )
+    return x
+
+
+bitwise_and, bitwise_or, bitwise_xor = map(bitwise, (np.bitwise_and, np.bitwise_or, np.bitwise_xor))
+
+
+def bitwise_not(input):
+    """All bits of integers turned round, or the opposite of truth values."""
+    return new_tensor(np.invert(without_fractions(as_tensor(input), np.bitwise_not).array))
 
 
 def logical_not(input):
-    """The opposite of each element of a boolean tensor."""
+    """The opposite of each element's truth: 0 is false, everything else true."""
     return new_tensor(np.logical_not(as_tensor(input).array))
 
 
@@ -457,12 +488,25 @@ def isnan(input):
 for _function in (
     to, pow, square, reciprocal, sqrt, rsqrt, log, log1p, expm1, sin, cos, erf, sigmoid, abs, sign, floor,
     maximum, minimum, clip, masked_fill, eq, ne, lt, le, gt, ge, logical_and, logical_or, logical_xor,
-    logical_not, isnan,
+    logical_not, isnan, bitwise_and, bitwise_or, bitwise_xor, bitwise_not,
 ):  # fmt: skip
     setattr(Tensor, _function.__name__, _function)
+
+
+def operator_of(comparison):  # practice: keep
+    """`x == y`, where `y` may be something that is no number, such as None: then Python decides, by identity."""
+
+    def operator(self, other):
+        if other is None or isinstance(other, (str, bytes, dict)):
+            return NotImplemented
+        return comparison(self, other)
+
+    return operator
+
+
 for _name, _comparison in {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}.items():
     setattr(Tensor, _name, _comparison)
-    setattr(Tensor, f"__{_name}__", _comparison)
+    setattr(Tensor, f"__{_name}__", operator_of(_comparison))
 sub, neg, div, true_divide, clamp = subtract, negative, divide, divide, clip
 Tensor.__hash__ = object.__hash__  # equal means elementwise equal; as a key a tensor is itself
 Tensor.__sub__ = Tensor.sub = subtract
@@ -473,12 +517,8 @@ Tensor.__rtruediv__ = lambda self, other: divide(other, self)
 Tensor.__pow__ = pow
 Tensor.__rpow__ = lambda self, other: pow(as_base(other, self), self)
 Tensor.__abs__ = abs
-Tensor.__and__, Tensor.__or__, Tensor.__xor__, Tensor.__invert__ = (
-    logical_and,
-    logical_or,
-    logical_xor,
-    logical_not,
-)
+Tensor.__and__, Tensor.__or__, Tensor.__xor__ = bitwise_and, bitwise_or, bitwise_xor
+Tensor.__invert__ = bitwise_not
 Tensor.clamp = clip
 Tensor.where = lambda self, condition, other: where(condition, self, other)
 Tensor.float = lambda self: to(self, np.float32)

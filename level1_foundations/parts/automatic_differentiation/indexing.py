@@ -148,6 +148,8 @@ def stack(tensors, dim=0):
 def split(tensor, split_size_or_sections, dim=0):
     """Consecutive slices along `dim`: of one size (the last may be shorter), or of the sizes listed."""
     x = as_tensor(tensor)
+    if x.ndim == 0:
+        raise RuntimeError("split needs a tensor with at least one axis, got a single number")
     total, sizes = x.shape[dim], split_size_or_sections
     if isinstance(sizes, int):
         if sizes <= 0:
@@ -165,6 +167,8 @@ def split(tensor, split_size_or_sections, dim=0):
 def unbind(input, dim=0):
     """The slices along `dim`, without that axis."""
     x = as_tensor(input)
+    if x.ndim == 0:
+        raise RuntimeError("unbind needs a tensor with at least one axis, got a single number")
     before = (slice(None),) * (dim % x.ndim)
     return tuple([index(x, (*before, i)) for i in range(x.shape[dim])])
 
@@ -274,8 +278,24 @@ def index_plain(x, key, shape, repeats):
 
 def index_select(input, dim, index):
     """The slices along `dim` at the positions in the vector `index`, in that order."""
-    x = as_tensor(input)
-    return x[(slice(None),) * (dim % x.ndim) + (as_array(index),)]
+    x, index = as_tensor(input), as_array(index)
+    if x.ndim == 0:
+        return index_select(x.reshape(1), dim, index).reshape(())
+    return x[(slice(None),) * (dim % x.ndim) + (within(index, x.shape[dim]),)]
+
+
+def within(index, n):
+    """An array of positions, each from 0 to n − 1: a negative one is a mistake here, as in torch.
+
+    Raises:
+        TypeError: not integers. IndexError: a position outside.
+    """
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"index must hold integers, got {index.dtype}")
+    if index.size and not (index.min() >= 0 and index.max() < n):
+        wrong = index[(index < 0) | (index >= n)].flat[0]
+        raise IndexError(f"index must lie between 0 and {n - 1}, got {wrong}")
+    return index
 
 
 def places(index, dim, shape):
@@ -307,6 +327,8 @@ def scatter_add(input, dim, index, src):
     is a `gather`.
     """
     x, src, index = as_tensor(input), as_tensor(src), as_array(index)
+    if x.ndim == 0:
+        return scatter_add(x.reshape(1), dim, index.reshape(-1), src.reshape(-1)).reshape(())
     if src.dtype != x.dtype:
         raise RuntimeError(f"scatter_add: expected src of type {x.dtype}, got {src.dtype}")
     used = tuple([slice(n) for n in index.shape])
@@ -320,15 +342,23 @@ def scatter_add(input, dim, index, src):
     return record(y, (x, src), (lambda g: g, source_rule))
 
 
+def matrices(input, name):
+    """A tensor with at least two axes."""
+    x = as_tensor(input)
+    if x.ndim < 2:
+        raise RuntimeError(f"{name}: the input must have at least 2 axes, got {x.ndim}")
+    return x
+
+
 def tril(input, diagonal=0):
     """Zero above the given diagonal of the last two axes."""
-    x = as_tensor(input)
+    x = matrices(input, "tril")
     return where(np.tri(*x.shape[-2:], k=diagonal, dtype=bool), x, 0)
 
 
 def triu(input, diagonal=0):
     """Zero below the given diagonal of the last two axes."""
-    x = as_tensor(input)
+    x = matrices(input, "triu")
     return where(~np.tri(*x.shape[-2:], k=diagonal - 1, dtype=bool), x, 0)
 
 

@@ -25,7 +25,16 @@ import math
 
 import numpy as np
 
-from level1_foundations.parts.automatic_differentiation.elementwise import gate, gelu, sigmoid, silu, softplus
+from level1_foundations.parts.automatic_differentiation.elementwise import (
+    gate,
+    gelu,
+    sigmoid,
+    silu,
+    softplus,
+    to,
+    where,
+)
+from level1_foundations.parts.automatic_differentiation.indexing import within
 from level1_foundations.parts.automatic_differentiation.reductions import log_softmax, softmax
 from level1_foundations.parts.automatic_differentiation.tensor import (
     Tensor,
@@ -36,6 +45,7 @@ from level1_foundations.parts.automatic_differentiation.tensor import (
     new_tensor,
     operands,
     record,
+    wide_type,
 )
 
 __all__ = [
@@ -121,7 +131,7 @@ def linear_bias_rule(g, x, w):
 
 
 IN_PLACE = {
-    "relu": (lambda a: np.maximum(a, 0, out=a), lambda g, y: gate(g, y > 0)),
+    "relu": (lambda a: np.maximum(a, 0, out=a), lambda g, y: gate(g, ~(y <= 0))),  # NaN keeps its way back
     "tanh": (lambda a: np.tanh(a, out=a), lambda g, y: g * (1.0 - y * y)),
     "sigmoid": (lambda a: np.copyto(a, sigmoid(a).array), lambda g, y: g * (y * (1.0 - y))),
 }
@@ -142,10 +152,9 @@ def activate(x, activation):
 
 
 def embedding(input, weight):
-    """The rows of `weight` (number, dimension) at the integers `input`; repeated rows add up their
-    gradients.
-    """
-    return as_tensor(weight)[as_array(input)]
+    """The rows of `weight` (number, dimension) at the integers `input`, 0 to number − 1; repeated rows add up their gradients."""
+    w = as_tensor(weight)
+    return w[within(as_array(input), w.shape[0])]
 
 
 # %% [markdown]
@@ -160,17 +169,33 @@ def reduce_loss(loss, reduction):
     return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
 
 
+def alike(input, target):
+    """Both, if they have one shape: (n, 1) against (n,) would be n² differences, unnoticed. A single number fits all.
+
+    Raises:
+        ValueError: they have not.
+    """
+    if input.shape != target.shape and target.ndim:
+        raise ValueError(f"target must have the shape of input, {input.shape}, got {target.shape}")
+    return input, target
+
+
 def mse_loss(input, target, reduction="mean"):
     """$\\frac1n \\sum_i (a_i - b_i)^2$."""
-    a, b = operands(input, target)
+    a, b = alike(*operands(input, target))
     difference = a - b
     return reduce_loss(difference * difference, reduction)
 
 
 def binary_cross_entropy_with_logits(input, target, reduction="mean", pos_weight=None):
     """$-[t \\ln\\sigma(z) + (1 - t) \\ln(1 - \\sigma(z))]$ from the logit $z$, without overflow."""
-    z, t = operands(input, target)
-    scale = 1.0 if pos_weight is None else t * (as_tensor(pos_weight) - 1.0) + 1.0
+    z, t = alike(*operands(input, target))
+    scale = 1.0
+    if pos_weight is not None:
+        p = as_tensor(pos_weight)
+        if np.broadcast_shapes(p.shape, t.shape) != t.shape:
+            raise ValueError(f"pos_weight of shape {p.shape} does not fit targets of shape {t.shape}")
+        scale = t * (p - 1.0) + 1.0
     # -ln sigma(z) = softplus(-z), and 1 - sigma(z) = sigma(-z)
     return reduce_loss((1.0 - t) * z + softplus(-z, threshold=math.inf) * scale, reduction)
 
@@ -201,7 +226,8 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     if t.array.dtype.kind == "f":
         if t.shape != z.shape:
             raise ValueError(
-                f"cross_entropy: probabilities must have the input's shape {z.shape}, got {t.shape}"
+                f"cross_entropy: target must be integers, for classes, or probabilities of the input's shape {z.shape}; "
+                f"got {t.dtype} of shape {t.shape}"
             )
         return soft_cross_entropy(z, t.to(z.dtype), axis, weight, reduction, label_smoothing)
     if t.shape != z.shape[:axis] + z.shape[axis + 1 :]:
@@ -215,16 +241,19 @@ def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean
     if z.ndim == 2 and weight is None and label_smoothing == 0 and reduction != "none" and valid.all():
         return hard_cross_entropy(z, classes, reduction)
     w = np.ones(z.shape[axis], z.dtype) if weight is None else as_array(weight).astype(z.dtype, copy=False)
-    row_weight = new_tensor(np.where(valid, w[classes], 0).astype(z.dtype))  # w_t, 0 where ignored
-    logp = log_softmax(z, axis)
+    row_weight = np.where(valid, w[classes], 0).astype(z.dtype)  # w_t, 0 where ignored
+    counts = valid if label_smoothing else row_weight != 0
+    # A row that counts for nothing is left out, whatever it holds: 0 times NaN would be NaN.
+    logp = log_softmax(where(np.expand_dims(counts, axis), z, 0.0), axis)
     picked = logp.gather(axis, np.expand_dims(classes, axis)).squeeze(axis)
-    loss = -picked * row_weight
+    loss = -picked * new_tensor(row_weight)
     if label_smoothing:
         class_weight = new_tensor(w.reshape([-1 if i == axis else 1 for i in range(z.ndim)]))
         smooth = -(logp * class_weight).sum(axis) * new_tensor(valid.astype(z.dtype))
         loss = loss * (1 - label_smoothing) + smooth * (label_smoothing / z.shape[axis])
     if reduction == "mean":
-        return loss.sum() / row_weight.sum()
+        total = row_weight.sum(dtype=wide_type(z.dtype))
+        return to(to(loss, total.dtype).sum() / total.item() if total else loss.sum() * math.nan, z.dtype)
     return reduce_loss(loss, reduction)
 
 
@@ -233,11 +262,11 @@ def soft_cross_entropy(z, t, axis, weight, reduction, label_smoothing):
     n_classes = z.shape[axis]
     if label_smoothing:
         t = t * (1 - label_smoothing) + label_smoothing / n_classes
-    logp = log_softmax(z, axis)
+    logp = where(t == 0, 0.0, log_softmax(z, axis))  # 0 times ln 0 is 0 here
     if weight is not None:
         logp = logp * as_tensor(weight).to(z.dtype).reshape([-1 if i == axis else 1 for i in range(z.ndim)])
     loss = -(t * logp).sum(axis)
-    return loss.sum() / (z.numel() // n_classes) if reduction == "mean" else reduce_loss(loss, reduction)
+    return reduce_loss(loss, reduction)
 
 
 def hard_cross_entropy(z, classes, reduction):
@@ -249,10 +278,10 @@ def hard_cross_entropy(z, classes, reduction):
     shifted = z.array - z.array.max(axis=1, keepdims=True, initial=-np.inf)  # (n, C)
     picked = shifted[each, classes]
     p = np.exp(shifted, out=shifted)
-    total = p.sum(axis=1, keepdims=True)
+    total = p.sum(axis=1, keepdims=True, dtype=wide_type(p.dtype))
     loss = (np.log(total[:, 0]) - picked).sum()
     scale = 1 / n if reduction == "mean" and n else math.nan if reduction == "mean" else 1.0
-    p /= total
+    np.divide(p, total, out=p, casting="same_kind")
     dtype = z.array.dtype
 
     def rule(g, z, probability):

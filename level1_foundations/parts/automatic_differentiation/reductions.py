@@ -24,7 +24,7 @@ import math
 
 import numpy as np
 
-from level1_foundations.parts.automatic_differentiation.elementwise import maximum, minimum, where
+from level1_foundations.parts.automatic_differentiation.elementwise import maximum, minimum, to, where
 from level1_foundations.parts.automatic_differentiation.tensor import (
     Tensor,
     as_tensor,
@@ -32,6 +32,8 @@ from level1_foundations.parts.automatic_differentiation.tensor import (
     floating,
     new_tensor,
     record,
+    sum_type,
+    wide_type,
 )
 
 __all__ = [
@@ -63,26 +65,52 @@ def reduced_count(shape, dim):  # practice: keep
 # %%
 def mean(input, dim=None, keepdim=False):
     """$y = \\frac1n \\sum_i x_i$: every $\\bar x_i = \\bar y / n$."""
-    x = as_tensor(input)
-    if x.array.dtype.kind != "f":
-        raise RuntimeError(f"mean(): the input must be a floating point tensor, got {x.array.dtype}")
+    x = fractional(as_tensor(input), "mean")
     axes = axes_of(x, dim)
     shape = x.shape
     kept, count = kept_shape(shape, axes), reduced_count(shape, axes)
+    wide = wide_type(x.dtype)
     with np.errstate(invalid="ignore"):  # the mean of nothing is NaN
-        y = x.array.sum(axis=axes, keepdims=keepdim) / x.array.dtype.type(count)
-    return record(y, (x,), (lambda g: (g / count).reshape(kept).broadcast_to(shape),))
+        y = x.array.sum(axis=axes, keepdims=keepdim, dtype=wide) / wide.type(count)
+
+    def rule(g):
+        share = (
+            g / count if g.dtype == wide else to(to(g, wide) / count, g.dtype)
+        )  # the count may exceed float16
+        return share.reshape(kept).broadcast_to(shape)
+
+    return record(np.asarray(y, x.dtype), (x,), (rule,))
+
+
+def fractional(x, name):
+    """x, if it holds floating-point numbers: the result for integers would be cut to an integer.
+
+    Raises:
+        RuntimeError: it does not.
+    """
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(
+            f"{name}(): the input must be a floating point tensor, got {x.array.dtype}; write x.float().{name}()"
+        )
+    return x
 
 
 def var(input, dim=None, correction=1, keepdim=False):
     """$y = \\frac{1}{n-c} \\sum_i (x_i - \\bar x)^2$: the gradient of $x_i$ is
-    $\\bar y\\, \\frac{2}{n-c} (x_i - \\bar x)$.
+    $\\bar y\\, \\frac{2}{n-c} (x_i - \\bar x)$. As in torch, `correction=None` is 1, and a boolean in the place of `dim` says
+    whether to correct.
     """
-    x = as_tensor(input)
+    x = fractional(as_tensor(input), "var")
+    if isinstance(dim, bool):
+        dim, correction = None, int(dim)
     axes = axes_of(x, dim)
     shape = x.shape
-    kept, freedom = kept_shape(shape, axes), reduced_count(shape, axes) - correction
-    centered = x.array - x.array.mean(axis=axes, keepdims=True) if x.array.size else x.array
+    kept, freedom = (
+        kept_shape(shape, axes),
+        reduced_count(shape, axes) - (1 if correction is None else correction),
+    )
+    values = x.array.astype(wide_type(x.dtype), copy=False)
+    centered = values - values.mean(axis=axes, keepdims=True) if values.size else values
     with np.errstate(invalid="ignore", divide="ignore"):
         y = np.asarray((centered * centered).sum(axis=axes, keepdims=keepdim)) / builtins.max(freedom, 0)
 
@@ -114,7 +142,7 @@ def extreme(x, reduce, dim, keepdim):
 
     def rule(g, x, y):
         ties = x.array == y.array.reshape(kept)
-        share = ties / ties.sum(axis=axes, keepdims=True).astype(x.array.dtype)
+        share = ties / ties.sum(axis=axes, keepdims=True)  # the count may exceed what x's type can hold
         return g.reshape(kept) * new_tensor(share.astype(x.array.dtype, copy=False))
 
     return record(reduce(x.array, axis=axes, keepdims=keepdim), (x,), (rule,), (x,), saves_output=True)
@@ -167,10 +195,16 @@ def argmin(input, dim=None, keepdim=False):
 
 
 def sort(input, dim=-1, descending=False):
-    """`(values, indices)` in rising (falling) order along `dim`; equal elements keep their order."""
+    """`(values, indices)` in rising (falling) order along `dim`; equal elements keep their order, NaN counts as largest."""
     x = as_tensor(input)
-    indices = np.argsort(-x.array if descending else x.array, axis=dim, kind="stable")
-    return pick(x, new_tensor(indices), dim, True) if x.ndim else (x.clone(), new_tensor(indices))
+    if axes_of(x, dim) is None:  # a single number
+        return x.clone(), new_tensor(np.zeros((), np.int64))
+    if descending:  # sort from the other end, read from the other end: negating would wrap, and move NaN
+        backward = np.argsort(np.flip(x.array, dim), axis=dim, kind="stable")
+        indices = x.shape[dim] - 1 - np.flip(backward, dim)
+    else:
+        indices = np.argsort(x.array, axis=dim, kind="stable")
+    return pick(x, new_tensor(indices), dim, True)
 
 
 def all(input, dim=None, keepdim=False):
@@ -207,7 +241,8 @@ def prod(input, dim=None, keepdim=False):
             return g.reshape(kept) * (y.reshape(kept) / x)
         return g.reshape(kept) * product_of_others(x, dim)
 
-    return record(np.prod(x.array, axis=dim, keepdims=keepdim), (x,), (rule,), (x,), saves_output=True)
+    y = np.prod(x.array, axis=dim, keepdims=keepdim, dtype=sum_type(x.array))
+    return record(y, (x,), (rule,), (x,), saves_output=True)
 
 
 def product_of_others(x, dim):
@@ -224,7 +259,11 @@ def cumsum(input, dim):
     x = as_tensor(input)
     if x.ndim == 0:
         return x.clone()
-    return record(np.cumsum(x.array, axis=dim), (x,), (lambda g: cumsum(g.flip(dim), dim).flip(dim),))
+    return record(
+        np.cumsum(x.array, axis=dim, dtype=sum_type(x.array)),
+        (x,),
+        (lambda g: cumsum(g.flip(dim), dim).flip(dim),),
+    )
 
 
 # %% [markdown]
@@ -237,7 +276,7 @@ def cumsum(input, dim):
 def stable_softmax(a, dim):
     """$e^{a_i - m} / \\sum_j e^{a_j - m}$ of an array, with the maximum $m$."""
     e = np.exp(a - a.max(axis=dim, keepdims=True, initial=-np.inf))
-    e /= e.sum(axis=dim, keepdims=True)
+    np.divide(e, e.sum(axis=dim, keepdims=True, dtype=wide_type(a.dtype)), out=e, casting="same_kind")
     return e
 
 
@@ -260,7 +299,8 @@ def log_softmax(input, dim):
     if x.ndim == 0:
         return log_softmax(x.reshape(1), dim).reshape(())
     shifted = x.array - x.array.max(axis=dim, keepdims=True, initial=-np.inf)
-    y = shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True))
+    total = np.exp(shifted).sum(axis=dim, keepdims=True, dtype=wide_type(x.dtype))
+    y = np.asarray(shifted - np.log(total), x.dtype)
     return record(y, (x,), (lambda g, y: g - y.exp() * g.sum(dim, True),), saves_output=True)
 
 
@@ -272,7 +312,8 @@ def logsumexp(input, dim, keepdim=False):
     largest = x.array.max(axis=axes, keepdims=True, initial=-np.inf)
     largest = np.where(np.isfinite(largest), largest, 0)
     with np.errstate(divide="ignore"):
-        y = np.log(np.exp(x.array - largest).sum(axis=axes, keepdims=True)) + largest
+        total = np.exp(x.array - largest).sum(axis=axes, keepdims=True, dtype=wide_type(x.dtype))
+        y = np.asarray(np.log(total) + largest, x.dtype)
     y = y if keepdim else y.reshape(np.sum(x.array, axis=axes).shape)
     return record(
         y, (x,), (lambda g, x, y: g.reshape(kept) * (x - y.reshape(kept)).exp(),), (x,), saves_output=True
@@ -289,8 +330,13 @@ def norm(input, p=2.0, dim=None, keepdim=False):
 
     $\\bar x_i = \\bar y\\, \\mathrm{sign}(x_i)\\, (|x_i| / y)^{p-1}$, for $p = 2$ simply
     $\\bar y\\, x_i / y$; the gradient is 0 where $y = 0$.
+
+    Raises:
+        ValueError: p is neither "fro" nor a number. RuntimeError: x holds integers.
     """
-    x = as_tensor(input)
+    x = fractional(as_tensor(input), "norm")
+    if isinstance(p, str) and p != "fro":
+        raise ValueError(f"p must be 'fro' or a number, got {p!r}")
     p = 2.0 if p == "fro" else float(p)
     axes = axes_of(x, dim)
     kept = kept_shape(x.shape, axes)
@@ -302,10 +348,11 @@ def norm(input, p=2.0, dim=None, keepdim=False):
             if p
             else (x != 0).to(x.dtype).sum(axes, keepdim) + x.sum(axes, keepdim) * 0.0
         )
+    size = np.abs(x.array).astype(wide_type(x.dtype), copy=False)
     if p == 2:
-        y = np.sqrt((x.array * x.array).sum(axis=axes, keepdims=keepdim))
+        y = np.sqrt(np.square(size).sum(axis=axes, keepdims=keepdim))
     else:
-        y = np.power((np.abs(x.array) ** p).sum(axis=axes, keepdims=keepdim), 1 / p)
+        y = np.power((size**p).sum(axis=axes, keepdims=keepdim), 1 / p)
 
     def rule(g, x, y):
         y = y.reshape(kept)

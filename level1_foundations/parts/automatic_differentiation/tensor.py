@@ -171,9 +171,10 @@ def record(array, inputs, rules, saved=(), saves_output=False):  # practice: kee
 
 @no_type_check
 def record_view(array, input, rule):  # practice: keep
-    """As `record` for one input whose memory the output shares: a change in place counts for both."""
+    """As `record` for one input whose memory the output may share: a change in place then counts for both."""
     output = record(array, (input,), (rule,))
-    output.version = input.version
+    if np.may_share_memory(output.array, input.array):  # NumPy copied where no view has that shape
+        output.version = input.version
     return output
 
 
@@ -319,6 +320,16 @@ class Tensor:
         instead = own if hasattr(Tensor, name) else f"numpy.{name} of x.detach().numpy(), without a gradient"
         raise TypeError(f"numpy.{name} does not record the graph of a Tensor x: write {instead}.")
 
+    def __array_function__(self, function, types, args, kwargs):  # practice: keep
+        """`numpy.sum(tensor)` and the like would lose the graph, too."""
+        name = function.__name__
+        instead = (
+            f"x.{name}(...)"
+            if hasattr(Tensor, name)
+            else f"numpy.{name} of x.detach().numpy(), without a gradient"
+        )
+        raise TypeError(f"numpy.{name} does not record the graph of a Tensor x: write {instead}.")
+
     def __array__(self, dtype=None, copy=None):  # practice: keep
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
@@ -459,11 +470,14 @@ def tensor(data, dtype=None, requires_grad=False):  # practice: keep
     Raises `TypeError` unless the data are real numbers or booleans.
     """
     data = data.array if isinstance(data, Tensor) else data
+    if hasattr(data, "detach") and hasattr(data, "numpy"):  # another library's tensor
+        data = data.detach().numpy()
     array = np.array(data)
     if array.dtype == object and isinstance(data, (list, tuple)):
         array = np.array([as_array(x) for x in data])
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"data must be real numbers or booleans, got {array.dtype}")
+        remedy = "; if it holds numbers, make them so first: data.astype(float)" * (array.dtype == object)
+        raise TypeError(f"data must be real numbers or booleans, got {array.dtype}{remedy}")
     if dtype is None and array.dtype == np.float64 and not comes_from_numpy(data):
         dtype = np.float32
     result = new_tensor(array if dtype is None else array.astype(dtype, copy=False))
@@ -471,10 +485,10 @@ def tensor(data, dtype=None, requires_grad=False):  # practice: keep
 
 
 def comes_from_numpy(data):  # practice: keep
-    """Whether the first scalar inside nested lists is NumPy's (or a tensor's) rather than Python's."""
-    while isinstance(data, (list, tuple)) and len(data):
-        data = data[0]
-    return not isinstance(data, (float, list, tuple)) or isinstance(data, np.generic)
+    """Whether any scalar inside nested lists is NumPy's (or a tensor's) rather than Python's."""
+    if isinstance(data, (list, tuple)):
+        return any(map(comes_from_numpy, data))
+    return not isinstance(data, (bool, int, float)) or isinstance(data, np.generic)
 
 
 @no_type_check
@@ -542,6 +556,16 @@ def axes_of(x, dim):  # practice: keep
                 raise IndexError(f"Dimension out of range (expected to be -1 or 0, but got {axis})")
         return None
     return dim
+
+
+def sum_type(array):  # practice: keep
+    """The type in which an array is summed: integers and booleans as int64, floats as they are (None)."""
+    return None if array.dtype.kind == "f" else np.int64
+
+
+def wide_type(dtype):  # practice: keep
+    """The type in which counts, squares and sums on the way are kept: at least float32."""
+    return np.result_type(dtype, np.float32)
 
 
 @no_type_check

@@ -31,6 +31,7 @@ from level1_foundations.parts.automatic_differentiation.indexing import clone, z
 from level1_foundations.parts.automatic_differentiation.tensor import (
     Node,
     PartialGradient,
+    Tensor,
     as_tensor,
     enable_grad,
     mode,
@@ -40,7 +41,7 @@ from level1_foundations.parts.automatic_differentiation.tensor import (
 )
 
 __all__ = [
-    "accumulate", "add_gradient", "backward", "connected", "gradients", "leading_to", "seed_gradient", "transforming", "unbroadcast", "unpack", "walk",
+    "accumulate", "add_gradient", "backward", "connected", "gradients", "leading_to", "result_of", "seed_gradient", "transforming", "unbroadcast", "unpack", "walk",
 ]  # fmt: skip
 
 # %% [markdown]
@@ -279,6 +280,20 @@ def transforming(primals):
             yield inputs, outside
     finally:
         mode.depth -= 1
+
+
+def result_of(f, inputs):
+    """What `f` returns for these inputs, if it is a tensor.
+
+    Raises:
+        TypeError: it returned something else.
+    """
+    value = f(*inputs)
+    if type(value) is not Tensor:
+        raise TypeError(
+            f"the function must return a Tensor made of its arguments, got {type(value).__name__}"
+        )
+    return value
 
 
 def connected(x, outside):
