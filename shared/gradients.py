@@ -56,7 +56,7 @@ def numerical_gradient(
         for end in ends:
             moved = flat.copy()
             moved[i] = end
-            values.append(np.asarray(f(moved.reshape(point.shape)), dtype=np.float64))
+            values.append(np.array(f(moved.reshape(point.shape)), dtype=np.float64))  # f may reuse its array
         columns.append(np.asarray((values[0] - values[1]) / (ends[0] - ends[1])))  # the distance really gone
     return _assemble(columns, f, point)
 

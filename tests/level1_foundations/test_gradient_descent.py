@@ -423,6 +423,22 @@ def test_a_snapshot_goes_on_where_it_was_taken(name, options):
 
 
 @pytest.mark.parametrize(("name", "options"), OPTIMIZERS.items())
+def test_a_snapshot_goes_on_in_any_layout_of_memory(name, options):
+    """A state loaded in another order of memory must not be updated in a copy and lost."""
+    x = parameter(np.arange(6.0).reshape(2, 3))
+    optimizer = getattr(topic, name)([x], weight_decay=0.1, **options)
+    take_steps(optimizer, 4)
+    snapshot, y = optimizer.state_dict(), parameter(x.array)
+    for entry in snapshot["state"].values():
+        entry.update({k: np.asfortranarray(v) for k, v in entry.items() if isinstance(v, np.ndarray)})
+    resumed = getattr(topic, name)([y], lr=5.0)
+    resumed.load_state_dict(snapshot)
+    take_steps(optimizer, 4)
+    take_steps(resumed, 4)
+    np.testing.assert_array_equal(x.array, y.array)
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS.items())
 def test_what_has_no_gradient_stays(name, options):
     x, y = parameter([1.0]), parameter([1.0])
     y.grad = Tensor(np.ones(1))
@@ -737,6 +753,79 @@ def test_resuming_at_an_epoch_follows_torch(schedule, options):
             lrs.append(scheduler.get_last_lr()[0])
         seen.append(lrs)
     np.testing.assert_allclose(*seen, rtol=1e-12)
+
+
+RESUMABLE = {
+    "StepLR": {"step_size": 3},
+    "ExponentialLR": {"gamma": 0.9},
+    "LinearLR": {"total_iters": 5},
+    "CosineAnnealingLR": {"T_max": 4},
+    "OneCycleLR": {"max_lr": 0.3, "total_steps": 20},
+}
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize(("schedule", "options"), RESUMABLE.items())
+def test_resuming_from_the_optimizer_alone_changes_no_rate(schedule, options, epochs):
+    """After k calls of `step` one resumes at last_epoch = k - 1, also where the rate has just been multiplied."""
+    optimizer = topic.SGD([parameter([0.0])], lr=0.1, momentum=0.9)
+    scheduler = getattr(topic, schedule)(optimizer, **options)
+    take_schedule(optimizer, scheduler, epochs)
+    resumed = topic.SGD([parameter([0.0])], lr=0.1, momentum=0.9)
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    again = getattr(topic, schedule)(resumed, **options, last_epoch=epochs - 1)
+    for _ in range(3):
+        assert resumed.param_groups[0]["lr"] == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
+        take_schedule(optimizer, scheduler, 1)
+        take_schedule(resumed, again, 1)
+
+
+def take_schedule(optimizer, scheduler, epochs):
+    for _ in range(epochs):
+        optimizer.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize(("schedule", "options"), list(RESUMABLE.items())[:4])
+def test_a_group_that_joins_later_follows_the_schedule(schedule, options):
+    import torch
+
+    rates = []
+    for library, schedules, make in (
+        (topic, topic, lambda: parameter([0.0])),
+        (torch.optim, torch.optim.lr_scheduler, lambda: torch.zeros(1, requires_grad=True)),
+    ):
+        optimizer = library.SGD([make()], lr=0.1)
+        scheduler = getattr(schedules, schedule)(optimizer, **options)
+        optimizer.add_param_group({"params": [make()], "lr": 1.0})
+        take_schedule(optimizer, scheduler, 4)
+        rates.append([group["lr"] for group in optimizer.param_groups])
+    np.testing.assert_allclose(*rates, rtol=1e-12)
+
+
+def test_a_group_that_joins_one_cycle_must_bring_its_rates():
+    optimizer = topic.SGD([parameter([0.0])], lr=0.1, momentum=0.9)
+    scheduler = topic.OneCycleLR(optimizer, max_lr=0.3, total_steps=20)
+    optimizer.add_param_group({"params": [parameter([0.0])]})
+    optimizer.step()
+    with pytest.raises(KeyError, match="joins during OneCycleLR must bring .*max_lr, min_lr, max_momentum"):
+        scheduler.step()
+
+
+def test_a_gradient_may_write_into_its_argument_and_reuse_its_array():
+    def written_in_place(x):
+        x -= 3.0
+        return x
+
+    buffer = np.empty(1)
+
+    def reusing(x):
+        return np.subtract(x, 3.0, out=buffer)
+
+    for gradient in (written_in_place, reusing):
+        assert topic.gradient_descent(gradient, [10.0], step_size=0.1, n_steps=200).x[0] == pytest.approx(
+            3, abs=1e-6
+        )
 
 
 def test_schedules_refuse_what_makes_no_sense():

@@ -1293,6 +1293,35 @@ def test_diagnostics_say_what_they_cannot_judge():
         rhat(np.array([["a"]]))
 
 
+# The user's functions and arrays
+
+
+def centered_in_place(x):
+    """A normal around 3 whose author saved an array."""
+    x -= 3.0
+    return -(x @ x) / 2
+
+
+BUFFER = np.empty(1)
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        lambda x0: markov_chain_monte_carlo.metropolis(centered_in_place, x0, 2000, step_size=2.0, rng=0),
+        lambda x0: markov_chain_monte_carlo.hmc(centered_in_place, lambda x: np.subtract(3.0, x, out=BUFFER), x0, 500, rng=0),
+        lambda x0: markov_chain_monte_carlo.nuts(centered_in_place, lambda x: np.subtract(3.0, x, out=BUFFER), x0, 500, rng=0),
+        lambda x0: markov_chain_monte_carlo.gibbs([lambda x, rng: rng.normal(3.0) + 0 * np.multiply(x, 0, out=x)[0]], x0, 500, rng=0),
+    ],
+    ids=["metropolis", "hmc", "nuts", "gibbs"],
+)  # fmt: skip
+def test_functions_may_write_into_their_argument_and_the_start_stays(sample):
+    x0 = np.full((4, 1), 2.0)
+    draws = sample(x0).draws
+    assert draws.mean() == pytest.approx(3, abs=0.3) and draws.std() == pytest.approx(1, abs=0.2)
+    np.testing.assert_array_equal(x0, 2.0)
+
+
 # All together
 
 

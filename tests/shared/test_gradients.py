@@ -97,3 +97,17 @@ def test_bad_input_is_named():
         check_gradient(quadratic, np.zeros(3), [1.0, 2.0])
     with pytest.raises(TypeError, match="must be analytic"):
         complex_step_gradient(lambda x: np.abs(x).sum(), [1.0, 2.0])
+
+
+def test_a_function_may_reuse_its_array_or_write_into_its_argument():
+    buffer = np.empty(2)
+
+    def reusing(x):
+        return np.multiply(x, x, out=buffer)
+
+    def writing(x):
+        x *= x
+        return x.sum()
+
+    np.testing.assert_allclose(numerical_gradient(reusing, [1.0, 3.0]), np.diag([2.0, 6.0]), rtol=1e-9)
+    np.testing.assert_allclose(numerical_gradient(writing, [1.0, 3.0]), [2.0, 6.0], rtol=1e-9)

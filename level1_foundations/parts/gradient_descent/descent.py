@@ -100,8 +100,8 @@ def check_step_size(step_size: Any) -> Callable[[int], float]:
 
 
 def gradient_at(gradient: Callable[[np.ndarray], Any], x: np.ndarray) -> np.ndarray:
-    """∇f(x) as an array of the type of x, its shape checked."""
-    g = np.asarray(gradient(x), dtype=x.dtype)
+    """∇f(x) as an array of the type of x, its shape checked; `gradient` gets a copy, for it may write into its argument."""
+    g = np.asarray(gradient(x.copy()), dtype=x.dtype)
     if g.shape != x.shape:
         raise ValueError(f"gradient must return an array of the shape of x, {x.shape}, got {g.shape}.")
     return g

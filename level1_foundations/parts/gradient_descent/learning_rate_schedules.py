@@ -38,11 +38,12 @@ class LRScheduler:
     Args:
         optimizer: whose `param_groups` to change. Each group's learning rate at this moment is remembered as
             its "initial_lr".
-        last_epoch: −1 starts a schedule. Another number resumes one: the groups must already carry
-            "initial_lr".
+        last_epoch: −1 starts a schedule. Another number resumes one, k − 1 after `step` was called k times: the groups must
+            already carry "initial_lr" and the rate that stood there; resuming changes no rate.
 
     Attributes:
-        last_epoch: how many times `step` was called. base_lrs: the initial learning rates.
+        last_epoch: how many times `step` was called. base_lrs: the initial learning rates; a group that joins later
+            brings the rate that it has then.
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
@@ -57,7 +58,6 @@ class LRScheduler:
                     f"param 'initial_lr' is not specified in param_groups[{number}] when resuming a schedule "
                     f"at last_epoch={last_epoch}; load the optimizer's state first, or start with -1."
                 )
-        self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch + 1
         self._is_initial = True
         self._apply()
@@ -67,6 +67,10 @@ class LRScheduler:
     def get_lr(self) -> list[float]:
         """The learning rates at `last_epoch`, one a group, from those that stand in the groups now."""
         raise NotImplementedError
+
+    @property
+    def base_lrs(self) -> list[float]:
+        return [group.setdefault("initial_lr", group["lr"]) for group in self.optimizer.param_groups]
 
     def _apply(self) -> None:
         for group, lr in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
@@ -167,6 +171,8 @@ class StepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
+        if self._is_initial:  # the rate that stands there has been multiplied already
+            return [group["lr"] for group in self.optimizer.param_groups]
         return [
             step_rule(group["lr"], self.last_epoch, step_size=self.step_size, gamma=self.gamma)
             for group in self.optimizer.param_groups
@@ -319,8 +325,19 @@ class OneCycleLR(LRScheduler):
     def get_lr(self) -> list[float]:
         return [self._interpolate(group, "lr") for group in self.optimizer.param_groups]
 
+    def _join(self, group: dict[str, Any]) -> None:
+        """Say what a group that joined later lacks."""
+        missing = [name for name in ("initial_lr", "max_lr", "min_lr") if name not in group]
+        if self.cycle_momentum:
+            missing += [name for name in ("max_momentum", "base_momentum") if name not in group]
+        if missing:
+            raise KeyError(
+                f"a group that joins during OneCycleLR must bring {', '.join(missing)}: its rates depend on them."
+            )
+
     def _interpolate(self, group: dict[str, Any], what: Literal["lr", "momentum"]) -> float:
         """The learning rate or the momentum at `last_epoch`."""
+        self._join(group)
         phase = next((p for p in self.phases if self.last_epoch <= p["end"]), self.phases[-1])
         fraction = (self.last_epoch - phase["start"]) / (phase["end"] - phase["start"])
         start, end = (group[name] for name in phase[what])

@@ -239,7 +239,7 @@ class Optimizer:
             raise ValueError(
                 f"loaded state {name!r} has shape {value.shape}, its parameter has {parameter.array.shape}."
             )
-        return value.astype(parameter.array.dtype, copy=True)
+        return value.astype(parameter.array.dtype, order="C", copy=True)
 
 
 def pick(group: dict[str, Any], *names: str) -> dict[str, float]:

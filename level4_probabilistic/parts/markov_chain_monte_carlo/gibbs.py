@@ -84,4 +84,4 @@ def gibbs(
 def gibbs_sweep(conditionals, blocks, x: Float[np.ndarray, " dim"], rng) -> None:
     """Draw every block of `x` once, in order and in place."""
     for conditional, block in zip(conditionals, blocks, strict=True):
-        x[block] = conditional(x, rng)
+        x[block] = conditional(x.copy(), rng)  # it may write into its argument

@@ -120,12 +120,17 @@ class State(NamedTuple):
 
 
 # %%
+def guarded(function):
+    """The user's function, kept from our arrays: it may write into its argument, or return one array again and again."""
+    return (lambda position: np.array(function(position.copy()))) if callable(function) else function
+
+
 @no_type_check  # called at every step: the test run's shape checks would cost more than the step
 class Target:
     """Log density and gradient of many points at once; counts the evaluations."""
 
     def __init__(self, logpdf: Callable, gradient: Callable | None, vectorized: bool):
-        self._logpdf, self._gradient, self.vectorized = logpdf, gradient, vectorized
+        self._logpdf, self._gradient, self.vectorized = guarded(logpdf), guarded(gradient), vectorized
         self.n_densities = self.n_gradients = 0
 
     def log_density(self, position, rows=None):
