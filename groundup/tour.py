@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["STOPS", "tour"]
 
+PATIENCE = 300.0  # seconds for an answer of the service: a busy machine is no fault
+
 # One topic a level, and the failure mode that the tour breaks there.
 STOPS = (
     ("automatic_differentiation", None),
@@ -146,15 +148,17 @@ def _walk(walk: Walk) -> None:
         walk.step(
             f"exported, with the scaling of the pixels inside: {path.stat().st_size / 1024:.0f} KiB of ONNX"
         )
-        with running_service(path, ServiceConfig(port=0)) as url:
-            ready = client.fetch(f"{url}/ready")
+        with running_service(path, ServiceConfig(port=0, timeout=PATIENCE), patience=PATIENCE) as url:
+            ready = client.fetch(f"{url}/ready", patience=PATIENCE)
             walk.step(f"served at {url}, /ready answers {ready.status}", ready.status == 200)
             batch = test[:64]
-            answer = client.fetch(f"{url}/predict", {"instances": digits.X[batch].tolist()})
+            answer = client.fetch(
+                f"{url}/predict", {"instances": digits.X[batch].tolist()}, patience=PATIENCE
+            )
             labels = [item["label"] for item in answer.json()["predictions"]]
             same = labels == network.predict(digits.X[batch] / 16).tolist()
             walk.step("asked for 64 digits: the answers are the network's own", answer.status == 200 and same)
-            refusal = client.fetch(f"{url}/predict", {"instance": [0.0] * 63})
+            refusal = client.fetch(f"{url}/predict", {"instance": [0.0] * 63}, patience=PATIENCE)
             walk.step(
                 f"asked with 63 pixels instead of 64: refused with status {refusal.status} and a reason",
                 400 <= refusal.status < 500,

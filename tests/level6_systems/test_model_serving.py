@@ -43,9 +43,8 @@ from level6_systems.model_serving import (
 from level6_systems.parts.model_serving import application, client, measurements, missing_values, onnx_export
 from level6_systems.parts.model_serving import service as service_module
 
-PATIENCE = (
-    600.0  # seconds after which a wait for something that must happen has failed; a busy machine is no fault
-)
+# Seconds after which a wait for what takes milliseconds has failed: so many that a busy machine is no fault.
+PATIENCE = 60.0
 fetch = functools.partial(client.fetch, patience=PATIENCE)
 open_loop = functools.partial(client.open_loop, patience=PATIENCE)
 
@@ -352,6 +351,12 @@ def with_batcher(model, scenario, **settings):
     return asyncio.run(main())
 
 
+async def turns(count):
+    """Let everything that is ready run, so many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 async def until(condition):
     """Let the event loop run until the condition holds."""
     while not condition():
@@ -426,8 +431,10 @@ def test_the_window_opens_with_the_first_arrival_not_with_the_look_at_the_queue(
         batcher = MicroBatcher(Doubling(), ServiceConfig(batch_window_ms=2 * PATIENCE * 1000))
         batcher.submit(rows_of(1))
         batcher.waiting[0].arrived -= 3 * PATIENCE  # it has waited for longer than its window already
-        batch = await asyncio.wait_for(batcher.next_batch(), PATIENCE)
-        return len(batch)
+        looking = asyncio.ensure_future(batcher.next_batch())
+        await turns(5)
+        assert looking.done(), "the window has passed: there is nothing to wait for"
+        return len(looking.result())
 
     assert asyncio.run(scenario()) == 1
 
@@ -439,8 +446,7 @@ def test_the_window_of_a_request_that_was_given_up_does_not_count():
         batcher.waiting[0].arrived -= 3 * PATIENCE
         batcher.submit(rows_of(2))
         waiting = asyncio.ensure_future(batcher.next_batch())
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await turns(5)
         assert not waiting.done(), "the window of the second request has only begun"
         batcher.draining = True
         batcher.changed.set()
@@ -586,8 +592,7 @@ def test_drain_waits_for_the_batch_in_the_models_hands():
         await until(model.entered.is_set)
         assert not batcher.waiting, "the queue is empty, and yet somebody waits"
         drained = asyncio.create_task(batcher.drain())
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await turns(10)
         assert not drained.done() and not accepted.done()
         model.release.set()
         await drained
@@ -624,8 +629,8 @@ def test_a_batcher_that_fails_answers_whom_it_accepted_and_accepts_nobody_any_mo
         worker = asyncio.ensure_future(batcher.run())
         with pytest.raises(ZeroDivisionError):
             await worker
-        with pytest.raises(Overloaded, match="has stopped"):
-            await accepted
+        assert accepted.done(), "nobody may be left without an answer"
+        assert isinstance(accepted.exception(), Overloaded) and "has stopped" in str(accepted.exception())
         with pytest.raises(Overloaded, match="shutting down"):
             batcher.submit(rows_of(2))
         assert batcher.failed
