@@ -1154,8 +1154,11 @@ def test_preprocessing_in_the_graph_is_that_of_training():
     ("options", "message"),
     [
         ({"scale": 0.0}, "scale must be finite numbers, none zero"),
-        ({"scale": [1.0, 2.0]}, "scale must .* got shape"),
-        ({"shift": np.ones((5, 4))}, "shift must .* got shape"),
+        ({"scale": 1e-50}, "scale must be finite numbers, none zero, in float32"),
+        ({"shift": 1e300}, "shift must be finite numbers in float32"),
+        ({"shift": "a"}, "shift must be finite numbers"),
+        ({"scale": [1.0, 2.0]}, r"scale must .* got shape \(2,\)"),
+        ({"shift": np.ones((5, 4))}, r"shift must .* got shape \(5, 4\)"),
         ({"shift": np.nan}, "shift must be finite"),
         ({"classes": ["a", "b"]}, "classes must name the 3 columns"),
         ({"classes": 3}, "classes must name the 3 columns of the output, got 3"),
@@ -1164,12 +1167,39 @@ def test_preprocessing_in_the_graph_is_that_of_training():
         ({"input_range": (np.zeros(3), 16)}, r"input_range must .* arrays of shape \(4,\)"),
         ({"input_range": (16, 0)}, "input_range must be finite, the least value first"),
         ({"dtype": np.int32}, "dtype must be float32 or float64"),
-        ({"input_shape": 0}, "input_shape must be one or more positive"),
+        *[({"input_shape": shape}, "input_shape must be one or more positive") for shape in (0, (), (4, 0))],
     ],
 )
 def test_bad_options_of_the_export_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         export_onnx(MLP([4, 3], rng=0), **{"input_shape": 4, **options})
+
+
+@pytest.mark.parametrize("shape", [2.0, None, True, "4", (2, 2.0)])
+def test_a_shape_is_made_of_integers(shape):
+    with pytest.raises(ValueError, match="input_shape must be one or more positive integers"):
+        onnx_export._row_shape(shape)
+
+
+def test_a_scale_may_be_small_where_the_type_holds_it():
+    network = MLP([2, 2], dtype=np.float64, rng=0)
+    predictor = OnnxPredictor(export_onnx(network, 2, scale=1e-50).SerializeToString())
+    np.testing.assert_allclose(
+        predictor(np.full((1, 2), 1e-50)), measurements.network_logits(network, np.ones((1, 2)))
+    )
+
+
+def test_constants_that_the_graphs_type_cannot_hold_are_refused():
+    network = MLP([2, 3], dtype=np.float64, rng=0)
+    network[0].weight.array[...] = 1e300
+    with pytest.raises(ValueError, match="dtype float32 is too narrow"):
+        export_onnx(network, 2, dtype=np.float32)
+
+
+@pytest.mark.parametrize("classes", [[[1], [2], [3]], [None, 1, 2], [b"a", b"b", b"c"]])
+def test_a_label_is_a_string_a_number_or_a_boolean(classes):
+    with pytest.raises(TypeError, match="classes must be strings, numbers or booleans, got"):
+        export_onnx(MLP([4, 3], rng=0), 4, classes=classes)
 
 
 def test_labels_keep_their_types():
@@ -1182,8 +1212,6 @@ def test_labels_keep_their_types():
     ):
         model = OnnxPredictor(export_onnx(network, 4, classes=classes).SerializeToString())
         assert model.classes == list(classes) and {type(c) for c in model.classes} <= {int, str, bool}
-    with pytest.raises(TypeError, match="classes must be strings, numbers or booleans"):
-        export_onnx(network, 4, classes=[b"a", b"b", b"c"])
 
 
 def test_a_single_column_needs_the_names_of_two_classes():

@@ -79,7 +79,8 @@ def export_onnx(
 
     Raises:
         UnsupportedOperation: the module does something that cannot be written; the message names it.
-        ValueError: a bad shape, a zero scale, classes that do not match the output, a range that is not one.
+        ValueError: a bad shape, a scale that is zero in the graph's type, constants that overflow it, classes that do not
+            match the output, a range that is not one.
         TypeError: no Module, or classes that JSON cannot hold.
 
     Cost: two runs of the module on a few rows, and one copy of the weights.
@@ -91,9 +92,13 @@ def export_onnx(
     shape = _row_shape(input_shape)
     floats = [p.dtype for p in module.parameters() if p.dtype.kind == "f"]
     own = np.result_type(*floats) if floats else np.dtype(np.float32)
-    dtype = np.dtype(own if dtype is None else dtype)
-    if dtype not in (np.float32, np.float64):
-        raise ValueError(f"dtype must be float32 or float64, got {dtype}.")
+    try:
+        kind = np.dtype(own if dtype is None else dtype)
+    except TypeError:
+        raise TypeError(f"dtype must be float32 or float64, got {dtype!r}.") from None
+    if kind not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {kind}.")
+    dtype = kind
     graph = Graph(dtype)
     first, second = _two_traces(module, shape, own)
     kept, others = _same_program(first, second)
@@ -136,8 +141,10 @@ def export_onnx(
 
 
 def _row_shape(input_shape: int | Sequence[int]) -> tuple[int, ...]:
-    shape = (input_shape,) if isinstance(input_shape, (int, np.integer)) else tuple(input_shape)
-    if not shape or any(not isinstance(n, (int, np.integer)) or n < 1 for n in shape):
+    whole = lambda n: isinstance(n, (int, np.integer)) and not isinstance(n, bool)
+    many = isinstance(input_shape, (Sequence, np.ndarray)) and not isinstance(input_shape, str)
+    shape = tuple(input_shape) if many else (input_shape,)
+    if not shape or any(not whole(n) or n < 1 for n in shape):
         raise ValueError(f"input_shape must be one or more positive integers, got {input_shape!r}.")
     return tuple(int(n) for n in shape)
 
@@ -175,10 +182,11 @@ def _labels(classes: Any, output_shape: list) -> str:
             f"classes must name {needed}, got {f'{len(labels)} labels' if many else repr(labels)}."
         )
     labels = [label.item() if isinstance(label, np.generic) else label for label in labels]
+    for label in labels:
+        if not isinstance(label, (str, bool, int, float)):
+            raise TypeError(f"classes must be strings, numbers or booleans, got {label!r}.")
     try:
         return json.dumps(labels, allow_nan=False)  # what JSON cannot hold could not be answered either
-    except TypeError as error:
-        raise TypeError(f"classes must be strings, numbers or booleans: {error}.") from None
     except ValueError:
         raise ValueError(f"classes must be finite, got {labels!r}.") from None
 
@@ -284,16 +292,21 @@ def _preprocess(graph: Graph, shape: tuple[int, ...], shift: Any, scale: Any) ->
     for kind, name, argument in (("Sub", "shift", shift), ("Div", "scale", scale)):
         if argument is None:
             continue
-        array = np.asarray(argument, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            array = np.asarray(argument)
+            array = (
+                array.astype(graph.dtype)
+                if array.dtype.kind in "fiub"
+                else np.full_like(array, np.nan, float)
+            )
         try:
             fits = np.broadcast_shapes(array.shape, shape) == shape
         except ValueError:
             fits = False
         if not fits or not np.isfinite(array).all() or (name == "scale" and (array == 0).any()):
             raise ValueError(
-                f"{name} must be finite numbers{', none zero,' * (name == 'scale')} that broadcast "
-                f"against a row of shape "
-                f"{shape}, got shape {array.shape}."
+                f"{name} must be finite numbers{', none zero,' * (name == 'scale')} in {graph.dtype} that broadcast "
+                f"against a row of shape {shape}, got {f'shape {array.shape}' if array.ndim else repr(argument)}."
             )
         value = graph.node(kind, value, graph.constant(array, name))
     return value

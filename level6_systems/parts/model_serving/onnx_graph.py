@@ -43,8 +43,13 @@ class Graph:
         """Store an array (floats in the graph's type) and return its name; equal arrays are stored once."""
         from onnx import numpy_helper
 
-        array = np.asarray(value)
-        array = np.array(array, dtype=self.dtype if array.dtype.kind == "f" else array.dtype, order="C")
+        given = np.asarray(value)
+        with np.errstate(over="ignore"):
+            array = np.array(given, dtype=self.dtype if given.dtype.kind == "f" else given.dtype, order="C")
+        if given.dtype.kind == "f" and (np.isinf(array) & ~np.isinf(given)).any():
+            raise ValueError(
+                f"dtype {self.dtype} is too narrow: a constant of the network, up to {np.abs(given).max():g}, overflows."
+            )
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._stored:
             self._stored[key] = f"{name}_{len(self.initializers)}"
@@ -74,7 +79,12 @@ class Graph:
             argument = argument.array
         if dtype is None:
             dtype = self.type(argument.dtype) if isinstance(argument, np.ndarray) else self.dtype
-        return self.constant(np.asarray(argument).astype(dtype))
+        argument = np.asarray(argument)
+        if (
+            argument.dtype.kind == np.dtype(dtype).kind == "f"
+        ):  # `constant` sees to the width, and that it is enough
+            return self.constant(argument)
+        return self.constant(argument.astype(dtype))
 
 
 @dataclass(frozen=True)
