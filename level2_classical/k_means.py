@@ -64,8 +64,9 @@
 # *greedy* form, which scikit-learn and this page use, draws $2+\lfloor\ln k\rfloor$ candidates and keeps the one that lowers the
 # inertia most.
 #
-# **Numerics.** The scores lose digits when the points lie far from 0, so the data are centered first. The inertia is
-# summed from the differences themselves.
+# **Numerics.** The scores lose digits when the points lie far from 0, and their squares overflow or vanish in extreme units: the
+# data are first put into a [frame](parts/k_means/frame.py), near 0 and of ordinary size. The inertia is summed from the
+# differences themselves.
 #
 # **What it assumes.** Squared Euclidean distance is the right loss: clusters are round, of one width, about
 # equally full, and the features share a unit. What happens otherwise is in `failure_modes/k_means.py`.
@@ -90,6 +91,7 @@ from jaxtyping import Float, Int
 from level2_classical.parts.k_means.agreements import compare_branches
 from level2_classical.parts.k_means.elkan import ElkanPass
 from level2_classical.parts.k_means.estimator import CenterModel
+from level2_classical.parts.k_means.frame import frame_of
 from level2_classical.parts.k_means.mini_batch import MiniBatches, mini_batch_step, reassign_small
 from level2_classical.parts.k_means.one_pass import CHUNK, OnePass, inertia_of
 from level2_classical.parts.k_means.silhouette import silhouette_score
@@ -222,7 +224,7 @@ def update_centers(  # practice: core
 
 # %% [markdown]
 # ### Lloyd's iteration
-# Stop when no label changes (a fixed point), or when the squared length of the centers' joint move,
+# Stop when no label changes and no center restarted (a fixed point), or when the squared length of the centers' joint move,
 # $\sum_j\lVert\mu_j^{\text{new}}-\mu_j\rVert^2$, falls to the tolerance. In the second case the labels belong to the centers before
 # the move, so there is one more pass. `passes` is any function from centers to labels, sums and masses: the plain one
 # above, [one pass](parts/k_means/one_pass.py) over the data, or [Elkan's](parts/k_means/elkan.py). `inertia_of(X, weight,
@@ -264,7 +266,7 @@ def lloyd(  # practice: core
         moved = update_centers(X, weight, centers, labels, sums, mass)
         shift = float(np.sum((moved - centers) ** 2))
         centers = moved
-        if previous is not None and np.array_equal(labels, previous):
+        if previous is not None and np.array_equal(labels, previous) and mass.all():
             return Fit(centers, labels, inertia_of(X, weight, centers, labels), iteration, True)
         if shift <= tol:
             break
@@ -319,8 +321,8 @@ def initial_centers(
         if init == "random":
             chance = None if weight is None else weight / weight.sum()
             return X[rng.choice(len(X), size=k, replace=False, p=chance)]
-        mean = X.mean(axis=0)
-        return k_means_plus_plus(X - mean, weight, k, rng) + mean
+        frame = frame_of(X)
+        return frame.back(k_means_plus_plus(frame.into(X), weight, k, rng))
     centers = init(X, k, random_state=rng) if callable(init) else init
     centers = validate_matrix(centers, "init", dtype=X.dtype)
     if centers.shape != (k, X.shape[1]):
@@ -333,8 +335,8 @@ def initial_centers(
 
 # %% [markdown]
 # ### The estimator
-# Data are centered first. `predict`, `transform`, `score` and the checks of parameters are in
-# [estimator](parts/k_means/estimator.py).
+# It works in the frame of its data. Rows of weight 0 take no part, whatever they hold; they are labeled at the end. `predict`,
+# `transform`, `score` and the checks of parameters are in [estimator](parts/k_means/estimator.py).
 
 
 # %%
@@ -385,25 +387,24 @@ class KMeans(CenterModel):
         """Cluster the rows of X, (n, d); `y` is ignored and exists for `Pipeline`. Returns self."""
         X = self._fit_matrix(X)
         k, n_init = self._validate_parameters(X)
-        weight = None if sample_weight is None else validate_sample_weight(sample_weight, len(X), X.dtype)
+        everything, (X, weight) = X, self._weighted_rows(X, sample_weight, k)
         rng = random_generator(self.random_state)
-        mean = X.mean(axis=0)
-        centered = X - mean
-        tol = float(self.tol * np.vdot(centered, centered) / X.size)  # mean variance
+        frame = frame_of(X)
+        points = frame.into(X)
+        tol = float(self.tol * np.vdot(points, points) / X.size)  # mean variance
         best: Fit | None = None
         for _ in range(n_init):
-            start = self._start(X, weight, k, rng) - mean
+            start = frame.into(self._start(X, weight, k, rng))
             fast = (
-                OnePass(centered, weight, k)
-                if self.algorithm == "lloyd"
-                else ElkanPass(centered, weight, start)
+                OnePass(points, weight, k) if self.algorithm == "lloyd" else ElkanPass(points, weight, start)
             )
-            run = lloyd(centered, weight, start, max_iter=int(self.max_iter), tol=tol, passes=fast)
+            run = lloyd(points, weight, start, max_iter=int(self.max_iter), tol=tol, passes=fast)
             if best is None or run.inertia < best.inertia:
                 best = run
         assert best is not None
-        self.cluster_centers_, self._shift = best.centers + mean, mean
-        self.labels_, self.inertia_, self.n_iter_ = best.labels, best.inertia, best.n_iter
+        self.cluster_centers_, self._frame = frame.back(best.centers), frame
+        self.labels_ = best.labels if X is everything else self._nearest(everything)
+        self.inertia_, self.n_iter_ = frame.squared(best.inertia), best.n_iter
         self._warn(best.labels, best.converged, k)
         return self
 
@@ -415,13 +416,16 @@ class KMeans(CenterModel):
     def transform(self, X: Any) -> np.ndarray:
         """Distance of each row of X to each center, (n, k)."""
         X = self._predict_matrix(X, dtype=self._center_dtype())
-        return np.sqrt(squared_distances(X, self.cluster_centers_))
+        frame = self._frame
+        return np.sqrt(squared_distances(frame.into(X), frame.into(self.cluster_centers_))) / X.dtype.type(
+            frame.unit
+        )
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Minus the inertia of X, so that larger is better."""
         X = self._predict_matrix(X, dtype=self._center_dtype())
         weight = validate_sample_weight(sample_weight, len(X), X.dtype)
-        return -inertia_of(X, weight, self.cluster_centers_, self._nearest(X))
+        return -self._inertia(X, weight)
 
 
 class MiniBatchKMeans(MiniBatches, KMeans):

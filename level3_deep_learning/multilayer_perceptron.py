@@ -438,14 +438,14 @@ class MLPClassifier(TrainedInMinibatches):
         return -softplus(-logits) if self._multilabel else -softplus(np.hstack([logits, -logits]))
 
     @property
-    def coefs_(self) -> list[np.ndarray]:
-        """Weights from input to output, each (fan_in, fan_out): views of the network's."""
-        return [layer.weight.array.T for layer in self._fitted_layers()]
+    def coefs_(self) -> tuple[np.ndarray, ...]:
+        """Weights from input to output, each (fan_in, fan_out): views of the network's; write into them, `coefs_[0][:] = W`."""
+        return tuple(layer.weight.array.T for layer in self._fitted_layers())
 
     @property
-    def intercepts_(self) -> list[np.ndarray]:
+    def intercepts_(self) -> tuple[np.ndarray, ...]:
         """Biases from input to output, each (fan_out,): views of the network's."""
-        return [layer.bias.array for layer in self._fitted_layers()]
+        return tuple(layer.bias.array for layer in self._fitted_layers())
 
 
 # %% [markdown]

@@ -16,6 +16,7 @@ import numpy as np
 
 __all__ = [
     "check_same_length",
+    "check_unchanged",
     "feature_names",
     "random_generator",
     "validate_choice",
@@ -227,6 +228,15 @@ def validate_choice(value: Any, name: str, choices: Collection[Any]) -> Any:
             f"{name} must be one of {', '.join(repr(choice) for choice in choices)}; got {value!r}."
         )
     return value
+
+
+def check_unchanged(before: np.ndarray, after: np.ndarray, name: str) -> None:
+    """Raise a ValueError if the user's function `name` wrote into its argument: `before` is what it got, `after` what is left."""
+    if not np.array_equal(before, after, equal_nan=True):
+        raise ValueError(
+            f"{name} must not change its argument in place: it got {before!r} and left {after!r}. Write x = x - 1, say, "
+            "instead of x -= 1, or begin with x = x.copy()."
+        )
 
 
 def random_generator(random_state: Any = None) -> np.random.Generator:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 
@@ -57,16 +59,31 @@ def log1mexp(x: Numbers) -> Numbers:
         return np.where(x > -np.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
 
 
+PAIRS = 65_536  # whose differences are taken at a time
+
+
 def squared_distances(X: Float[np.ndarray, "n d"], Y: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
     r"""$\|x_i - y_j\|^2$ for all pairs by one matrix product, $\|x\|^2 + \|y\|^2 - 2x\cdot y$. O(nmd).
 
     The formula cancels: the absolute error is about $\varepsilon(\|x\|^2 + \|y\|^2)$, so data far from the
-    origin are shifted to the mean of `Y` first, and results below 0 are set to 0.
+    origin are shifted to the mean of `Y` first; and pairs so near each other that half of the digits would be lost are taken
+    from their differences.
     """
     center = Y.mean(axis=0, keepdims=True)
+    points, others = X, Y
     X, Y = X - center, Y - center
     products = X @ Y.T
     products *= -2
-    products += np.einsum("nd,nd->n", X, X)[:, None]
-    products += np.einsum("md,md->m", Y, Y)
-    return np.maximum(products, 0, out=products)
+    x_square, y_square = np.einsum("nd,nd->n", X, X), np.einsum("md,md->m", Y, Y)
+    products += x_square[:, None]
+    products += y_square
+    if products.size:
+        loss = math.sqrt(np.finfo(products.dtype).eps)
+        rows, columns = np.nonzero(products <= loss * (x_square.max() + y_square.max()))
+        near = products[rows, columns] <= loss * (x_square[rows] + y_square[columns])
+        rows, columns = rows[near], columns[near]
+        for start in range(0, len(rows), PAIRS):
+            i, j = rows[start : start + PAIRS], columns[start : start + PAIRS]
+            difference = points[i] - others[j]
+            products[i, j] = np.einsum("pd,pd->p", difference, difference)
+    return products

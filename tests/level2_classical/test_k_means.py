@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -621,6 +622,205 @@ def test_works_in_pipeline_clone_and_grid_search(blobs):
     pipeline = make_pipeline(StandardScaler(), KMeans(random_state=0))
     search = GridSearchCV(clone(pipeline), {"kmeans__n_clusters": [2, 6]}, cv=3).fit(blobs[0])
     assert search.best_params_ == {"kmeans__n_clusters": 6}
+
+
+# What is returned belongs together, in any unit, whatever rows count for nothing
+
+
+def belongs_together(model, X, sample_weight=None):
+    np.testing.assert_array_equal(model.labels_, model.predict(X))
+    assert model.inertia_ == pytest.approx(-model.score(X, sample_weight=sample_weight), rel=1e-9)
+
+
+@pytest.mark.parametrize("algorithm", ["lloyd", "elkan"])
+@pytest.mark.parametrize(
+    "stop", [{"max_iter": 1}, {"max_iter": 2}, {"max_iter": 3}, {"tol": 1e-2}, {"tol": 0}], ids=str
+)
+def test_labels_belong_to_the_centers_that_are_returned(blobs, algorithm, stop):
+    points, weight = blobs
+    for seed in range(5):
+        model = KMeans(6, init="random", n_init=1, random_state=seed, algorithm=algorithm, **stop)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(points, sample_weight=weight)
+        belongs_together(model, points, weight)
+
+
+@pytest.mark.parametrize("algorithm", ["lloyd", "elkan"])
+def test_a_center_that_has_just_restarted_is_not_the_end(algorithm):
+    line = np.array([0, 0, 0, 10, 10, 20, 21.0])[:, None]
+    start = np.array([1, 14, 100, 20.5])[:, None]
+    belongs_together(KMeans(4, init=start, n_init=1, tol=0, algorithm=algorithm).fit(line), line)
+
+
+def test_several_empty_clusters_take_the_farthest_points_in_order():
+    line = np.array([[0.0], [1.0], [10.0], [30.0]])
+    centers, labels = np.array([[0.0], [90.0], [91.0]]), np.zeros(4, int)
+    sums, mass = k_means.sums_by_label(line, None, labels, 3)
+    moved = k_means.update_centers(line, None, centers, labels, sums, mass)
+    np.testing.assert_allclose(
+        moved[1:, 0], [30, 10], err_msg="the farthest point goes to the first empty cluster"
+    )
+    assert moved[0, 0] == 0.5, "and both are taken from the cluster that they came from"
+
+
+def test_an_empty_cluster_takes_its_point_with_its_weight():
+    line, weight = np.array([[0.0], [2.0], [30.0]]), np.array([1.0, 1.0, 5.0])
+    labels = np.zeros(3, int)
+    sums, mass = k_means.sums_by_label(line, weight, labels, 2)
+    moved = k_means.update_centers(line, weight, np.array([[0.0], [90.0]]), labels, sums, mass)
+    np.testing.assert_allclose(moved[:, 0], [1, 30])
+
+
+def test_where_every_point_lies_on_its_center_an_empty_cluster_stays():
+    twins, labels = np.array([[1.0], [1.0], [5.0]]), np.array([0, 0, 1])
+    centers = np.array([[1.0], [5.0], [9.0]])
+    sums, mass = k_means.sums_by_label(twins, None, labels, 3)
+    np.testing.assert_array_equal(k_means.update_centers(twins, None, centers, labels, sums, mass), centers)
+
+
+@pytest.mark.parametrize("algorithm", ["lloyd", "elkan"])
+@pytest.mark.parametrize("scale", [1e-170, 1e-30, 1e25, 1e155, 1e180], ids=str)
+def test_two_clusters_are_two_clusters_in_every_unit(scale, algorithm):
+    rng = np.random.default_rng(0)
+    two = np.r_[rng.normal(0, 1, (20, 2)), rng.normal(10, 1, (20, 2))]
+    for dtype in (np.float64, np.float32):
+        if dtype is np.float32 and not 1e-31 < scale < 1e26:
+            continue
+        X = (two * scale).astype(dtype)
+        model = KMeans(2, random_state=0, algorithm=algorithm).fit(X)
+        assert sorted(np.bincount(model.labels_)) == [20, 20]
+        np.testing.assert_array_equal(model.predict(X), model.labels_)
+        np.testing.assert_allclose(
+            model.transform(X).min(axis=1) / scale,
+            KMeans(2, random_state=0).fit(two).transform(two).min(axis=1),
+            rtol=1e-3,
+        )
+        batches = MiniBatchKMeans(2, random_state=0, batch_size=16).fit(X)
+        assert sorted(np.bincount(batches.labels_)) == [20, 20]
+
+
+@pytest.mark.parametrize("make", [KMeans, MiniBatchKMeans])
+@pytest.mark.parametrize("fill", [1e20, -1e300, 7.0])
+def test_rows_of_weight_zero_take_no_part(make, fill):
+    rng = np.random.default_rng(1)
+    two = np.r_[rng.normal(0, 1, (20, 2)), rng.normal(10, 1, (20, 2))]
+    X, weight = np.r_[[[fill, fill]], two, [[fill, -fill]]], np.r_[0.0, np.ones(40), 0.0]
+    model = make(2, random_state=0).fit(X, sample_weight=weight)
+    alone = make(2, random_state=0).fit(two)
+    np.testing.assert_allclose(model.cluster_centers_, alone.cluster_centers_)
+    np.testing.assert_array_equal(model.labels_[1:-1], alone.labels_)
+    assert model.inertia_ == pytest.approx(alone.inertia_)
+
+
+def test_too_few_rows_with_a_weight_are_named():
+    with pytest.raises(ValueError, match="positive for at least n_clusters=3 rows, got 2"):
+        KMeans(3).fit(X, sample_weight=[1, 1, 0, 0, 0])
+
+
+@pytest.mark.parametrize("far", [1e10, 1e17])
+def test_a_point_far_out_does_not_blur_the_others(far):
+    line = np.array([far, 1, 2, 10, 11])[:, None]
+    for algorithm in ("lloyd", "elkan"):
+        model = KMeans(3, init=np.array([[far], [1], [10.0]]), n_init=1, algorithm=algorithm).fit(line)
+        np.testing.assert_allclose(model.cluster_centers_[1:, 0], [1.5, 10.5])
+        np.testing.assert_allclose(model.transform(line)[1:, 1:], np.abs(line[1:] - [[1.5, 10.5]]))
+
+
+def test_a_point_far_out_that_changes_its_cluster_takes_no_digits_along():
+    points = np.r_[np.array([1e12]), np.linspace(0, 1, 9), np.linspace(10, 11, 9)][:, None]
+    start = np.array(
+        [[0.5], [10.5], [11.0]]
+    )  # the point belongs to the third at first, which then leaves the others
+    model = KMeans(3, init=start, n_init=1, tol=0).fit(points)
+    exact = [points[model.labels_ == j].mean() for j in range(3)]
+    np.testing.assert_allclose(model.cluster_centers_[:, 0], exact, rtol=1e-12)
+
+
+def test_distances_within_a_far_cluster_keep_their_digits():
+    rng = np.random.default_rng(0)
+    far = np.r_[rng.normal(0, 0.01, (50, 2)), rng.normal(1000, 0.01, (50, 2))].astype(np.float32)
+    model = KMeans(2, random_state=0).fit(far)
+    true = np.linalg.norm(far.astype(float)[:, None] - model.cluster_centers_.astype(float), axis=2).min(
+        axis=1
+    )
+    np.testing.assert_allclose(
+        model.transform(far).min(axis=1), true, atol=1e-3 * 1000 * np.finfo(np.float32).eps * 1000
+    )
+    np.testing.assert_array_equal(np.diag(model.transform(model.cluster_centers_)), 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_prediction_far_from_zero_keeps_its_digits(dtype):
+    rng = np.random.default_rng(0)
+    near = np.r_[rng.normal(0, 1, (50, 2)), rng.normal(8, 1, (50, 2))]
+    X = (near + (1e9 if dtype is np.float64 else 1e4)).astype(dtype)
+    model = KMeans(2, random_state=0).fit(X)
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+    assert sorted(np.bincount(model.predict(X))) == [50, 50]
+
+
+# The start and the batches
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_a_start_prefers_heavy_points(init):
+    line = np.arange(20.0)[:, None]
+    weight = np.where(np.arange(20) < 2, 1e6, 1e-6)
+    for seed in range(20):
+        centers = k_means.initial_centers(init, line, weight, 2, np.random.default_rng(seed))
+        assert set(centers[:, 0]) == {0, 1}, "all other points together weigh next to nothing"
+
+
+class Dice:
+    """A generator whose draws are known: the first point, then the points 1 and 2 as candidates."""
+
+    def choice(self, n, p):
+        return 0
+
+    def random(self, size):
+        return np.array([0.1, 0.99])
+
+
+def test_of_the_candidates_the_best_by_weight_stays():
+    line, weight = np.array([[0.0], [10.0], [-11.0]]), np.array([1.0, 5.0, 1.0])
+    centers = k_means.k_means_plus_plus(line, weight, 2, Dice())
+    assert centers[:, 0].tolist() == [0, 10], "10 leaves 1 · 11² = 121, while -11 would leave 5 · 10² = 500"
+
+
+def test_init_size_is_how_many_rows_the_start_sees():
+    seen = []
+
+    def start(X, k, random_state):
+        seen.append(len(X))
+        return X[:k]
+
+    for size in (10, 25):
+        MiniBatchKMeans(3, init=start, init_size=size, random_state=0).fit(
+            np.random.default_rng(0).normal(size=(100, 2))
+        )
+    assert seen == [10, 25]
+
+
+@pytest.mark.parametrize("patience", [1, 3, 10])
+def test_batches_end_after_as_many_without_a_better_inertia(patience):
+    model = MiniBatchKMeans(
+        1, init=np.array([[2.0]]), n_init=1, max_no_improvement=patience, batch_size=5, max_iter=1000
+    )
+    model.fit(np.full((50, 1), 2.0))
+    assert model.n_steps_ == 2 + patience, "the first batch is not counted, the second one sets the mark"
+
+
+def test_a_sample_of_given_distances_is_the_sample_of_the_points(blobs):
+    points, _ = blobs
+    labels = KMeans(6, random_state=0).fit_predict(points)
+    distances = np.linalg.norm(points[:, None] - points, axis=2)
+    options = {"sample_size": 100, "random_state": 3}
+    by_points = silhouette_score(points, labels, **options)
+    assert silhouette_score(distances, labels, metric="precomputed", **options) == pytest.approx(by_points)
+
+
+# The reference and the failures
 
 
 def test_agrees_with_the_reference(agreements):

@@ -715,6 +715,21 @@ def test_train_by_ours_is_the_loop_that_everybody_writes(rng):
     np.testing.assert_allclose(losses, expected, rtol=1e-12)
 
 
+def test_a_new_weight_is_written_into_the_network_or_refused():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 3))
+    model = MLPClassifier(random_state=0, max_iter=2, hidden_layer_sizes=(4,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X, (X[:, 0] > 0).astype(int))
+    before = model.predict_proba(X)
+    with pytest.raises(TypeError):
+        model.coefs_[0] = np.zeros((3, 4))
+    model.coefs_[0][:] = 0
+    model.intercepts_[0][:] = 0
+    assert np.abs(model.predict_proba(X) - before).max() > 0.01, "the views are the network's own weights"
+
+
 def test_agrees_with_the_reference(agreements):
     disagreeing = [agreement for agreement in agreements if not agreement.agrees]
     assert not disagreeing, disagreeing

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.arrays import validate_number
+from shared.arrays import check_unchanged, validate_number
 from shared.estimator import warn_not_converged
 
 __all__ = [
@@ -100,8 +100,14 @@ def check_step_size(step_size: Any) -> Callable[[int], float]:
 
 
 def gradient_at(gradient: Callable[[np.ndarray], Any], x: np.ndarray) -> np.ndarray:
-    """∇f(x) as an array of the type of x, its shape checked; `gradient` gets a copy, for it may write into its argument."""
-    g = np.asarray(gradient(x.copy()), dtype=x.dtype)
+    """∇f(x) as an array of the type of x, its shape checked.
+
+    Raises:
+        ValueError: it has another shape, or `gradient` wrote into its argument.
+    """
+    given = x.copy()
+    g = np.asarray(gradient(given), dtype=x.dtype)
+    check_unchanged(x, given, "gradient")
     if g.shape != x.shape:
         raise ValueError(f"gradient must return an array of the shape of x, {x.shape}, got {g.shape}.")
     return g

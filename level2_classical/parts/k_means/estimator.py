@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from level2_classical.parts.k_means.one_pass import nearest
-from shared.arrays import validate_choice, validate_number
+from level2_classical.parts.k_means.frame import Frame
+from level2_classical.parts.k_means.one_pass import inertia_of, nearest
+from shared.arrays import validate_choice, validate_number, validate_sample_weight
 from shared.estimator import ClusterMixin, Estimator, TransformerMixin, warn_not_converged
 
 
 class CenterModel(ClusterMixin, TransformerMixin, Estimator):
-    """An estimator whose fit leaves `cluster_centers_`, (k, d), and the mean of its data, `_shift`."""
+    """An estimator whose fit leaves `cluster_centers_`, (k, d), and the frame of its data, `_frame`."""
 
     n_clusters: Any
     init: Any
@@ -21,7 +22,7 @@ class CenterModel(ClusterMixin, TransformerMixin, Estimator):
     tol: Any
     algorithm: Any
     cluster_centers_: np.ndarray
-    _shift: np.ndarray
+    _frame: Frame
 
     def predict(self, X: Any) -> np.ndarray:
         """Index of the nearest center for each row of X, (n,)."""
@@ -29,7 +30,32 @@ class CenterModel(ClusterMixin, TransformerMixin, Estimator):
 
     def _nearest(self, X: np.ndarray) -> np.ndarray:
         """Labels of rows that are validated already, (n,)."""
-        return nearest(X - self._shift, self.cluster_centers_ - self._shift)
+        return nearest(self._frame.into(X), self._frame.into(self.cluster_centers_))
+
+    def _inertia(self, X: np.ndarray, weight: np.ndarray) -> float:
+        """Weighted squared distances of rows that are validated already to their nearest centers, in the unit of X."""
+        X, weight = X[weight > 0], weight[weight > 0]
+        points, centers = self._frame.into(X), self._frame.into(self.cluster_centers_)
+        return self._frame.squared(inertia_of(points, weight, centers, self._nearest(X)))
+
+    @staticmethod
+    def _weighted_rows(X: np.ndarray, sample_weight: Any, k: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """The rows that count, and their weights; None for ones.
+
+        Raises:
+            ValueError: fewer than k rows have a positive weight.
+        """
+        if sample_weight is None:
+            return X, None
+        weight = validate_sample_weight(sample_weight, len(X), X.dtype)
+        if weight.all():
+            return X, weight
+        counted = np.count_nonzero(weight)
+        if counted < k:
+            raise ValueError(
+                f"sample_weight must be positive for at least n_clusters={k} rows, got {counted}."
+            )
+        return X[weight > 0], weight[weight > 0]
 
     @property
     def _n_features_out(self) -> int:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from level2_classical.parts.k_means.frame import frame_of
 from level2_classical.parts.k_means.one_pass import inertia_of, nearest, sorted_sums
 from shared.arrays import random_generator, validate_number, validate_sample_weight
 
@@ -97,12 +98,15 @@ class MiniBatches:
         """Cluster the rows of X by random batches; `y` is ignored. Returns self."""
         X = self._fit_matrix(X)
         k, n_init = self._validate_parameters(X)
-        weight = validate_sample_weight(sample_weight, len(X), X.dtype)
+        everything, (X, weight) = X, self._weighted_rows(X, sample_weight, k)
+        weight = np.ones(len(X), X.dtype) if weight is None else weight
         rng = random_generator(self.random_state)
         n, batch = len(X), min(int(self.batch_size), len(X))
-        centers = self._best_start(X, weight, k, n_init, rng)
+        frame = frame_of(X)
+        centers = frame.into(self._best_start(X, weight, k, n_init, rng))
+        X = frame.into(X)
         mass = np.zeros(k, X.dtype)
-        limit = float(self.tol * X.var(axis=0).mean())
+        limit = float(self.tol * X.var(axis=0).mean())  # of the frame, as the moves
         smooth = min(1.0, 2.0 * batch / (n + 1))  # weight of the newest batch in the moving averages
         average_inertia = average_move = lowest = math.inf
         stale = 0
@@ -122,10 +126,12 @@ class MiniBatches:
             patience = self.max_no_improvement
             if (limit > 0 and average_move <= limit) or (patience is not None and stale >= patience):
                 break
-        self.cluster_centers_, self.n_steps_, self._mass, self._shift = centers, step, mass, X.mean(axis=0)
+        self.cluster_centers_, self.n_steps_, self._mass, self._frame = frame.back(centers), step, mass, frame
         self.n_iter_, self._rng = math.ceil(step * batch / n), rng
-        self.labels_ = self._nearest(X)
-        self.inertia_ = inertia_of(X, weight, centers, self.labels_)
+        self.labels_ = self._nearest(everything)
+        self.inertia_ = self._inertia(
+            everything, validate_sample_weight(sample_weight, len(everything), X.dtype)
+        )
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -136,14 +142,18 @@ class MiniBatches:
         if fresh:
             k, n_init = self._validate_parameters(X)
             self._rng = random_generator(self.random_state)
-            self.cluster_centers_ = self._best_start(X, weight, k, n_init, self._rng)
-            self._mass, self.n_steps_, self._shift = np.zeros(k, X.dtype), 0, X.mean(axis=0)
-        mini_batch_step(X, weight, self.cluster_centers_, self._mass)
+            counted, positive = self._weighted_rows(X, weight, k)
+            self.cluster_centers_ = self._best_start(counted, positive, k, n_init, self._rng)
+            self._mass, self.n_steps_, self._frame = np.zeros(k, X.dtype), 0, frame_of(counted)
+        points, centers = self._frame.into(X[weight > 0]), self._frame.into(self.cluster_centers_)
+        if len(points):
+            mini_batch_step(points, weight[weight > 0], centers, self._mass)
         self.n_steps_ += 1
-        if self.reassignment_ratio > 0 and self.n_steps_ % (10 + int(self._mass.min())) == 0:
-            reassign_small(X, self.cluster_centers_, self._mass, self.reassignment_ratio, self._rng)
+        if len(points) and self.reassignment_ratio > 0 and self.n_steps_ % (10 + int(self._mass.min())) == 0:
+            reassign_small(points, centers, self._mass, self.reassignment_ratio, self._rng)
+        self.cluster_centers_ = self._frame.back(centers)
         self.labels_ = self._nearest(X)
-        self.inertia_ = inertia_of(X, weight, self.cluster_centers_, self.labels_)
+        self.inertia_ = self._inertia(X, weight)
         return self
 
     def _best_start(
@@ -155,7 +165,9 @@ class MiniBatches:
         starts = [self._start(X[rows], weight[rows], k, rng) for _ in range(n_init)]
         if n_init == 1:
             return starts[0]
-        inertia = [inertia_of(X[rows], weight[rows], c, nearest(X[rows], c)) for c in starts]
+        frame = frame_of(X[rows])
+        points, inside = frame.into(X[rows]), [frame.into(start) for start in starts]
+        inertia = [inertia_of(points, weight[rows], c, nearest(points, c)) for c in inside]
         return starts[int(np.argmin(inertia))]
 
     def _validate_parameters(self, X: np.ndarray) -> tuple[int, int]:

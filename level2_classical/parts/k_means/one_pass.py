@@ -30,6 +30,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 CHUNK = 2048  # rows at a time, where a chunk costs memory of its own size
+LOST = 1e-9  # of its largest size that a moved sum has shrunk to before it is added afresh
 ONE_HOT_LIMIT = 40  # up to this k, one-hot products beat sorting the labels
 
 
@@ -120,6 +121,7 @@ class OnePass:
         self.labels = np.full(n, k, np.int32)
         self.sums = np.zeros((k, d))  # in double precision, since they are moved and not added afresh
         self.mass = np.zeros(k)
+        self.peak = np.zeros(k)  # the largest that each sum has been
 
     def __call__(
         self, centers: Float[np.ndarray, "k d"]
@@ -132,6 +134,12 @@ class OnePass:
         if self.weight is not None:  # what is left of an emptied cluster is rounding
             empty = np.bincount(self.labels, minlength=self.k) == 0
             self.sums[empty], self.mass[empty] = 0, 0
+        size = np.abs(self.sums).max(axis=1)
+        np.maximum(self.peak, size, out=self.peak)
+        if (self.peak * LOST > size).any():  # a point far out has left: its digits went with it
+            weight = np.ones(len(self.X), self.X.dtype) if self.weight is None else self.weight
+            sums, mass = sorted_sums(self.X, weight, self.labels, self.k)
+            self.sums[...], self.mass[...], self.peak = sums, mass, np.abs(sums).max(axis=1)
         return self.labels.copy(), self.sums.astype(self.X.dtype), self.mass.astype(self.X.dtype)
 
     def _move_one_hot(self, centers: np.ndarray) -> None:

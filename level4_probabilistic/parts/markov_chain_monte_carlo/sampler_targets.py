@@ -32,7 +32,7 @@ from level4_probabilistic.parts.markov_chain_monte_carlo.sampler_summary import 
     count,
     summarize,
 )
-from shared.arrays import random_generator, validate_number
+from shared.arrays import check_unchanged, random_generator, validate_number
 
 __all__ = [
     "SamplerResult",
@@ -121,7 +121,7 @@ class State(NamedTuple):
 
 # %%
 def guarded(function):
-    """The user's function, kept from our arrays: it may write into its argument, or return one array again and again."""
+    """The user's function, kept from our arrays: it may return one array again and again."""
     return (lambda position: np.array(function(position.copy()))) if callable(function) else function
 
 
@@ -131,6 +131,7 @@ class Target:
 
     def __init__(self, logpdf: Callable, gradient: Callable | None, vectorized: bool):
         self._logpdf, self._gradient, self.vectorized = guarded(logpdf), guarded(gradient), vectorized
+        self._given = {"logpdf": logpdf, "gradient": gradient}
         self.n_densities = self.n_gradients = 0
 
     def log_density(self, position, rows=None):
@@ -173,6 +174,11 @@ class Target:
         for name, function in (("logpdf", self._logpdf), ("gradient", self._gradient)):
             if not callable(function) and (name == "logpdf" or needs_gradient):
                 raise TypeError(f"{name} must be a function of a point, got {type(function).__name__}.")
+        for name, function in self._given.items():
+            if name == "logpdf" or needs_gradient:
+                given = (position if self.vectorized else position[0]).copy()
+                function(given)
+                check_unchanged(position if self.vectorized else position[0], given, name)
         chains, dim = position.shape
         how = "" if self.vectorized else " (for functions of many points say vectorized=True)"
         values = np.asarray(self._logpdf(position if self.vectorized else position[0]))
