@@ -95,3 +95,15 @@ def test_the_field_shows_what_was_asked(reader):
         "return [field.getBoundingClientRect().left, form.querySelector('i').getBoundingClientRect().right, parseFloat(getComputedStyle(field).paddingLeft)]"
     )
     assert icon <= field + inner
+
+
+@pytest.mark.parametrize("query", ["sampler_gradient_check", "maximization_bias", "loss"])
+def test_long_names_do_not_widen_a_phone(reader, query):
+    """Neither in a title nor in the snippets, which arrive one after the other."""
+    reader.open(f"search.html?q={query}", width=390, height=844)
+    reader.wait(
+        "const hits = document.querySelectorAll('#search-results li').length;"
+        "return document.querySelector('#search-results p.search-summary')?.textContent.includes('found')"
+        " && hits > 2 && document.querySelectorAll('#search-results li p.context').length >= hits / 2"
+    )
+    assert reader.ask("return document.documentElement.scrollWidth") <= 390
