@@ -485,7 +485,7 @@ def benchmarks() -> list[Benchmark]:
 # server such as Triton or KServe, and a load balancer); requests that depend on each other; models that need seconds per
 # request (a job queue). Neither authentication nor encryption stands here: a proxy in front does both.
 #
-# **Choosing what to refuse.** A bounded queue refuses the newest. That keeps every promise already given, and costs the
+# **Choosing what to refuse.** A bounded queue of the right size refuses the newest, keeps the promises already given, and costs the
 # share $p_K$ that the formula tells in advance.
 #
 # **In plain words.** A service takes questions from many people, lets a model answer several at once, and keeps those

@@ -525,6 +525,13 @@ def figure_edge() -> Any:
     return two_sweeps(ONE_PLACE_TOO_MANY, "at most 21 in the system", "at most 20", "share answered in time")
 
 
+FULL = {
+    "load": 2.0,
+    "timeout": 20.0,
+    "n": 400,
+    "replicates": 200,
+    "warm_up": 150,
+}  # 20 places fill in 40 requests
 EDGE = Sweep("load", (1.25, 1.5, 2.0, 2.5, 3.0), "load ρ", seeds=2)
 ONE_PLACE_TOO_MANY = FailureMode(
     name="one_place_too_many",
@@ -542,15 +549,8 @@ ONE_PLACE_TOO_MANY = FailureMode(
         rival=1 / 2.0,  # the nearest wrong theory: K − 1 services of waiting within T are enough
         relation="≈",
         tolerance=0.005,
-        reason="the share is exact but for σ^K; δ is what 20 × 80 runs resolve, rounded up",
-        parameters={
-            "load": 2.0,
-            "timeout": 20.0,
-            "n": 2_000,
-            "replicates": 40,
-            "capacity": 21,
-            "warm_up": 400,
-        },
+        reason="the share is exact but for σ^K; δ is what 20 × 200 runs resolve, rounded up",
+        parameters={**FULL, "capacity": 21},
         sweep=EDGE,
     ),
     remedy=Claim(
@@ -561,15 +561,8 @@ ONE_PLACE_TOO_MANY = FailureMode(
         rival=extinction(2.0) / 2.0,
         relation="≈",
         tolerance=0.005,
-        reason="the share is exact but for σ^K; δ is what 20 × 80 runs resolve, rounded up",
-        parameters={
-            "load": 2.0,
-            "timeout": 20.0,
-            "n": 2_000,
-            "replicates": 40,
-            "capacity": 20,
-            "warm_up": 400,
-        },
+        reason="the share is exact but for σ^K; δ is what 20 × 200 runs resolve, rounded up",
+        parameters={**FULL, "capacity": 20},
         sweep=EDGE,
     ),
     figure=figure_edge,
