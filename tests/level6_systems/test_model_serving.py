@@ -868,6 +868,19 @@ EXPORTABLE = {
     ),
     "joining": lambda x, w: ad.cat([x, x @ w], 1) + ad.stack([x, 2.0 * x], 1).reshape(-1, 8),
     "slices": lambda x, w: x[:, 1:3] + x[..., :2] + x[:, ::2] + x[:, 3, None],
+    "norms": lambda x, w: ad.norm(x, 1, dim=1) + 10 * ad.norm(x, 2, dim=-1),
+    "stacks": lambda x, w: ad.stack([x, 2 * x], -1).flatten(1) + ad.stack([x, x @ w], 1).flatten(-2),
+    "cumulative sums of three axes": lambda x, w: (
+        ad.cumsum(x.reshape(-1, 2, 2), 1) + ad.cumsum(x.reshape(-1, 2, 2), -1)
+    ),
+    "columns joined and turned": lambda x, w: ad.cat(
+        [x.reshape(-1, 2, 2), x.reshape(-1, 2, 2).permute(0, -1, -2), x.reshape(-1, 2, 2).transpose(-1, 1)],
+        -2,
+    ),
+    "layer norm of two axes": lambda x, w: ad.layer_norm(x.reshape(-1, 2, 2), (2, 2)),
+    "bounds in the wrong order": lambda x, w: (
+        ad.clip(x, 0.5, -0.5) + ad.clip(x, max=0.3) + ad.clip(x, min=0.1)
+    ),
     "counted from the end": lambda x, w: (
         x[..., -1] + x[:, -4] + x[:, -2, None].squeeze(1) + x[..., -3:-1].sum(1) + x[:, -1:].squeeze(-1)
     ),
@@ -1015,6 +1028,9 @@ UNSUPPORTED = {
     "NumPy on the arrays": lambda x, w: Tensor(np.maximum(x.array, 0)),
     "'softplus'.*beta": lambda x, w: ad.softplus(x, beta=2.0),
     "picks rows of the batch": lambda x, w: x[0],
+    "'softplus'.*thresholds below 20": lambda x, w: ad.softplus(x, 1.0, 5.0),
+    "'norm'.*only p=1 and p=2": lambda x, w: ad.norm(x, 3, dim=1),
+    "repeats a value along the axis": lambda x, w: x.sum(0, keepdim=True).broadcast_to(x.shape[0], 4),
     "counts the rows of the batch": lambda x, w: ad.var(x, 0),
     "one Tensor": lambda x, w: (x, x),
     "'squeeze'.*without dim": lambda x, w: x[:, :1].squeeze(),
@@ -1515,6 +1531,15 @@ def test_metrics_count_what_happened(service):
     assert np.subtract(after, before).tolist() == [1, 1, 3, 1]
 
 
+def test_metrics_tell_waiting_from_working():
+    metrics = application.ServiceMetrics()
+    metrics.observe(model_serving.BatchRecord((10.0, 12.0), 7, started=13.0, finished=20.0))
+    value = lambda name: metrics.registry.get_sample_value(f"groundup_{name}")
+    assert value("waiting_seconds_count") == 2 and value("waiting_seconds_sum") == 3.0 + 1.0
+    assert value("batch_seconds_count") == 1 and value("batch_seconds_sum") == 7.0
+    assert value("batch_rows_sum") == 7
+
+
 def test_a_scanner_cannot_grow_the_metrics(service):
     def scan():
         for i in range(20):
@@ -1561,6 +1586,7 @@ def test_a_failing_model_is_a_500_and_the_service_goes_on(caplog):
     with service_in_thread(model, ServiceConfig(**QUICK)) as service:
         failed = fetch(f"{service.url}/predict", {"instance": [13, 0]})
         assert failed.status == 500 and "the model failed" in failed.json()["error"]
+        assert counter(service, 'groundup_requests_total{path="/predict",status="500"}') == 1
         assert fetch(f"{service.url}/predict", {"instance": [1, 0]}).status == 200
 
 
@@ -1680,9 +1706,11 @@ def test_draining_is_announced_and_answers_what_was_accepted():
         assert model.entered.wait(PATIENCE)
         service.begin_drain()
         wait_until(lambda: fetch(f"{service.url}/ready").status == 503)
+        assert 1 <= int(fetch(f"{service.url}/ready").headers["retry-after"]) <= 60
         refused = fetch(f"{service.url}/predict", {"instance": [1, 2]})
         assert refused.status == 503 and "shutting down" in refused.json()["error"]
         assert "retry-after" in refused.headers
+        assert counter(service, 'groundup_refused_total{reason="draining"}') == 1
         assert fetch(f"{service.url}/health").status == 200
         model.release.set()
         assert accepted().json()["prediction"]["logits"] == [6.0, 8.0]
