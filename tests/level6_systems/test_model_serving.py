@@ -229,7 +229,10 @@ def test_check_row_names_the_first_wrong_value(row, message):
 
 
 def test_check_row_accepts_finite_numbers():
-    model_serving.check_row([1, -2.5, 3.4e38], "row", 3)
+    largest = float(np.finfo(np.float32).max)
+    model_serving.check_row([1, -2.5, largest, -largest], "row", 4)
+    with pytest.raises(InvalidInput, match=r"row\[0\] must be a finite number"):
+        model_serving.check_row([np.nextafter(largest, np.inf).item()], "row", 1)
 
 
 def test_parse_instances_reads_one_row_and_many():
@@ -832,7 +835,7 @@ def outputs(module, X, **options):
     module.eval()
     with no_grad():
         ours = module(Tensor(X)).array
-    return ours, session.run(None, {"input": X})[0]
+    return ours, session.run(None, {"input": X.astype(options.get("dtype", X.dtype))})[0]
 
 
 EXPORTABLE = {
@@ -911,11 +914,12 @@ EXPORTABLE = {
 }
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", EXPORTABLE)
-def test_a_graph_computes_what_the_module_computes(name):
+def test_a_graph_computes_what_the_module_computes(name, dtype):
     X = np.random.default_rng(1).standard_normal((6, 4)).astype(np.float32)
     for n in (6, 1):
-        ours, theirs = outputs(Function(EXPORTABLE[name]), X[:n])
+        ours, theirs = outputs(Function(EXPORTABLE[name]), X[:n], dtype=dtype)
         assert ours.shape == theirs.shape and ours.dtype.kind == theirs.dtype.kind
         np.testing.assert_allclose(theirs, ours, rtol=2e-5, atol=2e-5)
 
@@ -1124,6 +1128,15 @@ def test_equal_constants_are_stored_once_and_unused_results_are_dropped():
     model = export_onnx(Function(forward), 4)
     assert [node.op_type for node in model.graph.node] == ["Mul", "Add", "MatMul", "MatMul", "Identity"]
     assert len(model.graph.initializer) == 2
+
+
+def test_constants_of_the_same_bytes_and_another_type_or_shape_are_two():
+    zeros = np.zeros(4)
+    forward = lambda x, w: (
+        x * Tensor(zeros) + x.to(np.int64) * Tensor(zeros.astype(np.int64)) + Tensor(zeros[None])
+    )
+    model = export_onnx(Function(forward), 4, dtype=np.float64)
+    assert len(model.graph.initializer) == 3
 
 
 def test_the_file_is_valid_and_says_what_it_is(tmp_path):
@@ -1714,6 +1727,42 @@ def test_draining_is_announced_and_answers_what_was_accepted():
         assert fetch(f"{service.url}/health").status == 200
         model.release.set()
         assert accepted().json()["prediction"]["logits"] == [6.0, 8.0]
+
+
+def test_the_end_of_the_application_answers_what_was_accepted():
+    async def life():
+        app = model_serving.create_app(Doubling(), ServiceConfig(batch_window_ms=1e6))
+        async with app.router.lifespan_context(app):
+            accepted = app.state.batcher.submit(
+                rows_of(3)
+            )  # waits for companions: only the drain sends it on
+        return accepted.done() and accepted.result()
+
+    np.testing.assert_array_equal(asyncio.run(life()), 2.0 * rows_of(3))
+
+
+def closed(url):
+    host, port = url.removeprefix("http://").split(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    except OSError:
+        return True
+    return False
+
+
+def test_a_service_that_stops_waits_for_the_answer_that_it_owes():
+    model = Doubling(hold=True)
+
+    def release_when_the_port_is_closed():
+        wait_until(lambda: closed(service.url))
+        model.release.set()
+        return True
+
+    with service_in_thread(model, ServiceConfig(**QUICK)) as service:
+        answer = in_background(fetch, f"{service.url}/predict", {"instance": [1, 2]})
+        assert model.entered.wait(PATIENCE)
+        released = in_background(release_when_the_port_is_closed)
+    assert released() and answer().status == 200
 
 
 def test_the_live_service_waits_as_lindley_computes():

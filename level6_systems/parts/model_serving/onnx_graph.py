@@ -74,7 +74,8 @@ class Graph:
         if isinstance(argument, Tensor) and id(argument) in self.names:
             name = self.names[id(argument)]
             own = self.type(argument.dtype)
-            return name if dtype in (None, own) else self.node("Cast", name, to=onnx_type(dtype))
+            same = dtype is None or np.dtype(dtype) == own  # NumPy holds float64 for equal to None
+            return name if same else self.node("Cast", name, to=onnx_type(dtype))
         if isinstance(argument, Tensor):
             argument = argument.array
         if dtype is None:
