@@ -126,28 +126,25 @@ from level2_classical.parts.linear_regression.agreements import compare_coeffici
 from level2_classical.parts.linear_regression.blocks import centered_blocks, column_means, triangle
 from level2_classical.parts.linear_regression.inference import two_sided_p_value
 from level2_classical.parts.linear_regression.other_solvers import (
+    are_ordinary,
+    largest_entries,
     normal_equations,
     solve_by_descent,
     solve_normal_equations,
 )
-from level2_classical.parts.linear_regression.rank import Solution, minimum_norm
+from level2_classical.parts.linear_regression.rank import Solution, column_lengths, minimum_norm
 from level2_classical.parts.linear_regression.statistics import COVARIANCES, FurtherStatistics
 from level2_classical.parts.linear_regression.summary import caller_level, rank_reason
 from shared import linalg
 from shared.agreement import Agreement, Benchmark, Comparison
 from shared.arrays import validate_choice, validate_sample_weight, validate_vector
 from shared.estimator import warn_not_converged
+from shared.numerics import power_of_two
 
 __all__ = [
-    "BREATH",
-    "COVARIANCES",
-    "LinearRegression",
-    "error_variances",
-    "orthonormal_basis",
-    "plain_least_squares",
-    "sandwich",
+    "BREATH", "COVARIANCES", "LinearRegression", "error_variances", "orthonormal_basis", "plain_least_squares", "sandwich",
     "solve_triangle",
-]
+]  # fmt: skip
 
 BREATH = "plain_least_squares"
 NIST_LONGLEY = (  # certified by NIST, Statistical Reference Datasets, Linear Regression, "Longley" (public domain)
@@ -192,13 +189,13 @@ def plain_least_squares(X, y):  # practice: core
 
 
 # %%
-def solve_triangle(
-    R: Float[np.ndarray, "r d"], z: Float[np.ndarray, "r k"], n: int
-) -> Solution:  # practice: core
-    """The least squares solution from the triangle of n rows; of minimum norm if the rank is not full. O(d³)."""
+def solve_triangle(  # practice: core
+    R: Float[np.ndarray, "r d"], z: Float[np.ndarray, "r k"], n: int, rounding: float = 0.0
+) -> Solution:
+    """Least squares from the triangle of n rows of data that carry `rounding`; of minimum norm below full rank. O(d³)."""
     d = R.shape[1]
-    tolerance = float(np.finfo(R.dtype).eps) * max(n, d)
-    length = np.sqrt(np.einsum("rd,rd->d", R, R))  # of A's columns too, since Q does not change lengths
+    tolerance = max(float(np.finfo(R.dtype).eps) * max(n, d), rounding * d)
+    length = column_lengths(R)  # of A's columns too, since Q does not change lengths
     unit = R / np.where(length > 0, length, 1)
     if d <= len(R) and np.diag(R).all():
         inverse = linalg.solve_triangular(unit, np.eye(d, dtype=R.dtype), lower=False)
@@ -239,7 +236,7 @@ class Basis(NamedTuple):
     """What the statistics need of the rows with positive weight.
 
     Q (n, q), B (p, q), weighted residuals (n, k), leverages (n,), targets (n, k), weights (n,), which rows of the
-    training data these are, and n − q, or NaN if nothing is left.
+    training data these are, n − q, or NaN if nothing is left, and the unit (k,) that the residuals are multiplied by.
     """
 
     Q: np.ndarray
@@ -250,6 +247,7 @@ class Basis(NamedTuple):
     weight: np.ndarray
     present: np.ndarray
     df: float
+    unit: np.ndarray
 
 
 # %% [markdown]
@@ -349,18 +347,23 @@ class LinearRegression(FurtherStatistics):
         X = self._fit_matrix(X)
         y = validate_vector(y, "y", length=len(X), allow_matrix=True).astype(X.dtype, copy=False)
         weight = None if sample_weight is None else validate_sample_weight(sample_weight, len(X), X.dtype)
+        self._rows, self._present = (X, y), np.ones(len(X), bool) if weight is None else weight > 0
+        if not self._present.all():  # a row of weight zero is no observation, whatever it holds
+            X, y, weight = X[self._present], y[self._present], weight[self._present]
         self._data = X, y, weight
         self._cached_basis = None
         Y = y.reshape(len(X), -1)
         if self.fit_intercept:
             self._x_mean, self._y_mean = column_means(X, weight), column_means(Y, weight)
         else:
-            self._x_mean, self._y_mean = np.zeros(X.shape[1], X.dtype), np.zeros(Y.shape[1], X.dtype)
+            self._x_mean, self._y_mean = np.zeros(X.shape[1]), np.zeros(Y.shape[1])
         self.n_iter_ = 1
         solution = self._solve(X, Y, weight)
         intercept = self._y_mean - self._x_mean @ solution.coef  # β₀ = ȳ − x̄·β
         self._factor, self.rank_ = solution.factor, solution.rank
-        self.coef_ = solution.coef.T if y.ndim == 2 else solution.coef[:, 0]
+        self._coef = solution.coef.T  # in double precision, (k, d)
+        coef, intercept = self._coef.astype(X.dtype, copy=False), intercept.astype(X.dtype, copy=False)
+        self.coef_ = coef if y.ndim == 2 else coef[0]
         self.intercept_ = (intercept if y.ndim == 2 else intercept[0]) if self.fit_intercept else 0.0
         return self
 
@@ -368,7 +371,12 @@ class LinearRegression(FurtherStatistics):
         """Least squares on centered data by the chosen solver."""
         d, blocks = X.shape[1], lambda: centered_blocks(X, Y, weight, self._x_mean, self._y_mean)
         if self.solver != "qr":
-            G, c = normal_equations(blocks(), d)
+            unit = np.ones(d + Y.shape[1])
+            with np.errstate(over="ignore", invalid="ignore"):
+                G, c = normal_equations(blocks(), d)
+            if not are_ordinary(G):  # squares that overflowed or vanished: again, in other units
+                unit = power_of_two(largest_entries(blocks()))
+                G, c = normal_equations((block * unit for block in blocks()), d)
             solution = solve_normal_equations(G, c)
             if solution is not None and self.solver == "gradient_descent":
                 coef, steps, converged = solve_by_descent(G, c, max_iter=self.max_iter, tol=self.tol)
@@ -382,14 +390,16 @@ class LinearRegression(FurtherStatistics):
                     )
                 solution = solution._replace(coef=coef)
             if solution is not None:
-                return solution
+                back = unit[:d, None]
+                return solution._replace(coef=solution.coef * back / unit[d:], factor=solution.factor * back)
             warnings.warn(
                 f"LinearRegression: X is so close to rank-deficient that solver={self.solver!r} would lose more than half "
                 "of all digits; solver='qr' was used instead. Drop or combine features that repeat each other.",
                 stacklevel=caller_level(),
             )
         Rz = triangle(blocks(), d)
-        return solve_triangle(Rz[:, :d], Rz[:, d:], len(X))
+        rounding = float(np.finfo(X.dtype).eps) if X.dtype == np.float32 else 0.0
+        return solve_triangle(Rz[:, :d], Rz[:, d:], len(X), rounding)
 
     def predict(self, X: Any) -> np.ndarray:  # practice: core
         """$\\hat y=\\beta_0+X\\beta$, (m,) or (m, k). O(md)."""
@@ -409,11 +419,12 @@ class LinearRegression(FurtherStatistics):
                     f"that others determine, {X.shape[1] - self.rank_} in all.",
                     stacklevel=caller_level(),
                 )
-            weight = np.ones(len(X), X.dtype) if weight is None else weight
-            present = weight > 0  # a row of weight zero is no observation
-            X, y, weight = X[present], y.reshape(len(y), -1)[present], weight[present]
+            weight = np.ones(len(X)) if weight is None else weight.astype(np.float64)
+            y = y.reshape(len(y), -1)
             # the same as y − Xβ − β₀, from smaller numbers: fewer digits cancel
-            residuals = (y - self._y_mean) - (X - self._x_mean) @ np.atleast_2d(self.coef_).T
+            centered = y - self._y_mean
+            unit = power_of_two(np.abs(centered).max(axis=0))  # (k,), so that squares are ordinary numbers
+            residuals = (centered - (X - self._x_mean) @ self._coef.T) * unit
             Q, B = orthonormal_basis(X, weight, self._x_mean, self._factor, self.fit_intercept)
             if len(X) <= Q.shape[1]:
                 warnings.warn(
@@ -423,19 +434,10 @@ class LinearRegression(FurtherStatistics):
                 )
             df = len(X) - Q.shape[1] if len(X) > Q.shape[1] else np.nan
             residuals *= np.sqrt(weight)[:, None]
-            self._cached_basis = Basis(Q, B, residuals, np.einsum("nq,nq->n", Q, Q), y, weight, present, df)
+            self._cached_basis = Basis(
+                Q, B, residuals, np.einsum("nq,nq->n", Q, Q), y, weight, self._present, df, unit
+            )
         return self._cached_basis
-
-    def _shaped(self, values: Any) -> Any:
-        """One entry for each target; a vector target has no such axis."""
-        return values if self._data[1].ndim == 2 else values[0]
-
-    def _estimate(self) -> np.ndarray:
-        """All coefficients, (k, p), the intercept first."""
-        coef = np.atleast_2d(self.coef_)
-        if not self.fit_intercept:
-            return coef
-        return np.column_stack([np.atleast_1d(self.intercept_), coef])
 
     def _error_variances(self, cov_type: Any) -> np.ndarray:
         """The filling of the sandwich, (n, k); NaN where residuals, being nothing but rounding, say nothing."""
@@ -461,17 +463,18 @@ class LinearRegression(FurtherStatistics):
 
     def _standard_errors(self, cov_type: Any) -> np.ndarray:
         """Square roots of the covariances' diagonals, (k, p)."""
-        return np.sqrt(np.diagonal(self._sandwich(self._basis().B, cov_type), axis1=1, axis2=2))
-
-    def _reference_df(self, cov_type: Any) -> float | None:
-        """Degrees of freedom of the t distribution that p-values and intervals use, None for the normal."""
-        robust = (self.cov_type if cov_type is None else cov_type) != "nonrobust"
-        use_t = not robust if self.use_t is None else self.use_t
-        return self._basis().df if use_t else None
+        basis = self._basis()
+        unit = power_of_two(
+            np.abs(basis.B).max(axis=1)
+        )  # of each coefficient, so that its square is an ordinary number
+        square = np.diagonal(self._sandwich(basis.B * unit[:, None], cov_type), axis1=1, axis2=2)
+        return np.sqrt(square) / unit / basis.unit[:, None]
 
     def covariance(self, cov_type: Any = None) -> np.ndarray:
         """Covariance of the coefficients, intercept first, (p, p) or (k, p, p); `None` means the estimator's kind."""
-        return self._shaped(self._sandwich(self._basis().B, cov_type))
+        return self._shaped(
+            self._sandwich(self._basis().B, cov_type) / self._basis().unit[:, None, None] ** 2
+        )
 
     @property
     def standard_errors_(self) -> np.ndarray:
@@ -481,7 +484,8 @@ class LinearRegression(FurtherStatistics):
     @property
     def t_values_(self) -> np.ndarray:
         """Coefficient over standard error (with normal reference often called z), (p,) or (k, p)."""
-        return self._shaped(self._estimate() / self._standard_errors(None))
+        with np.errstate(invalid="ignore"):  # a constant column: zero over zero is NaN, and was warned of
+            return self._shaped(self._estimate() / self._standard_errors(None))
 
     @property
     def p_values_(self) -> np.ndarray:
@@ -501,7 +505,7 @@ class LinearRegression(FurtherStatistics):
 # | several targets | statistics with a leading axis | scikit-learn: no statistics; statsmodels: one target | |
 # | rows of weight zero | no observations: $n$ does not count them | statsmodels counts them in $n-p$ | a row that cannot speak should not raise our confidence |
 # | dependent columns | coefficients that depend on the choice are marked; F over the rank, the same for every choice | statsmodels: all of the pseudo-inverse's, and robust F of these | a test should not depend on which of many solutions was taken |
-# | no intercept | $R^2$ about zero | scikit-learn's `score`: about the mean | `r_squared_` follows statsmodels, `score` scikit-learn |
+# | no intercept | $R^2$ about zero, unless the columns hold a constant | scikit-learn's `score`: about the mean | `r_squared_` follows statsmodels, `score` scikit-learn |
 
 
 # %%

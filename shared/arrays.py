@@ -222,7 +222,8 @@ def validate_number(
 
 
 def validate_choice(value: Any, name: str, choices: Collection[Any]) -> Any:
-    """Return `value` if it is one of `choices`; otherwise a `ValueError` that lists them."""
+    """Return `value` if it is one of `choices`, also as a NumPy scalar; otherwise a `ValueError` that lists them."""
+    value = value.item() if isinstance(value, np.generic) else value
     if not any(value is choice or (type(value) is type(choice) and value == choice) for choice in choices):
         raise ValueError(
             f"{name} must be one of {', '.join(repr(choice) for choice in choices)}; got {value!r}."

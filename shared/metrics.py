@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from shared.arrays import check_same_length, validate_sample_weight, validate_vector
+from shared.numerics import power_of_two
 
 __all__ = ["accuracy_score", "mean_squared_error", "r2_score"]
 
@@ -30,8 +31,15 @@ def r2_score(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     y_true, y_pred = y_true.reshape(len(y_true), -1), y_pred.reshape(len(y_pred), -1)
     if y_true.shape != y_pred.shape:
         raise ValueError(f"y_true has shape {y_true.shape} but y_pred has shape {y_pred.shape}.")
-    residual = (weight * (y_true - y_pred) ** 2).sum(axis=0)
-    total = (weight * (y_true - np.average(y_true, axis=0, weights=weight[:, 0])) ** 2).sum(axis=0)
+    counted = weight[:, 0] > 0  # what weighs nothing is left out, whatever it holds
+    y_true, y_pred, weight = (
+        array[counted].astype(np.float64, copy=False) for array in (y_true, y_pred, weight)
+    )
+    moved = y_true - y_true[0]  # so that a constant target has no variance, not one of rounding
+    centered = moved - np.average(moved, axis=0, weights=weight[:, 0])
+    unit = power_of_two(np.maximum(np.abs(centered).max(axis=0), np.abs(y_true - y_pred).max(axis=0)))
+    residual = (weight * ((y_true - y_pred) * unit) ** 2).sum(axis=0)
+    total = (weight * (centered * unit) ** 2).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         scores = np.where(total > 0, 1 - residual / total, np.where(residual > 0, 0.0, 1.0))
     return float(scores.mean())
@@ -50,6 +58,13 @@ def mean_squared_error(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -
 def accuracy_score(y_true: Any, y_pred: Any, *, sample_weight: Any = None) -> float:
     """Weighted share of predictions equal to the label; with (n, k) labels, of rows equal in all k. O(nk)."""
     y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    for name, labels in (("y_true", y_true), ("y_pred", y_pred)):
+        if labels.size == 0:
+            raise ValueError(f"{name} must hold at least one label, got an empty array.")
+        if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+            raise ValueError(
+                f"{name} must not hold {'NaN' if np.isnan(labels).any() else 'inf'}, which is no label."
+            )
     if y_true.ndim not in (1, 2) or y_true.ndim != y_pred.ndim:
         raise ValueError(
             f"y_true and y_pred must both have 1 or 2 dimensions, got shapes {y_true.shape} and {y_pred.shape}."

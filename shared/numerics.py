@@ -9,7 +9,13 @@ from jaxtyping import Float
 
 Numbers = float | np.floating | np.ndarray  # a number, or an array of any shape
 
-__all__ = ["log1mexp", "logsumexp", "sigmoid", "softmax", "softplus", "squared_distances"]
+__all__ = ["log1mexp", "logsumexp", "power_of_two", "sigmoid", "softmax", "softplus", "squared_distances"]
+
+
+def fractions(x: Numbers) -> np.ndarray:
+    """An array of floating numbers: integers and booleans, whose negatives and differences may wrap, become float64."""
+    x = np.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
 def logsumexp(a: np.ndarray, axis: int | None = None, keepdims: bool = False) -> Numbers:
@@ -18,9 +24,9 @@ def logsumexp(a: np.ndarray, axis: int | None = None, keepdims: bool = False) ->
     Subtracting the maximum $m$ leaves every exponent at most 0: $m + \log\sum_i e^{a_i - m}$. All entries
     −∞ give −∞; a +∞ gives +∞. Same convention as `scipy.special.logsumexp`. O(size).
     """
-    a = np.asarray(a)
+    a = fractions(a)
     largest = np.max(a, axis=axis, keepdims=True, initial=-np.inf)
-    shift = np.where(np.isfinite(largest), largest, 0.0).astype(a.dtype if a.dtype.kind == "f" else float)
+    shift = np.where(np.isfinite(largest), largest, 0.0).astype(a.dtype)
     with np.errstate(divide="ignore"):
         result = np.log(np.sum(np.exp(a - shift), axis=axis, keepdims=True)) + shift
     return result if keepdims else np.squeeze(result, axis=axis)
@@ -28,6 +34,7 @@ def logsumexp(a: np.ndarray, axis: int | None = None, keepdims: bool = False) ->
 
 def softmax(a: np.ndarray, axis: int = -1) -> np.ndarray:
     r"""$e^{a_i} / \sum_j e^{a_j}$ along `axis`, without overflow: the maximum is subtracted first."""
+    a = fractions(a)
     exponentials = np.exp(a - np.max(a, axis=axis, keepdims=True))
     return exponentials / exponentials.sum(axis=axis, keepdims=True)
 
@@ -38,14 +45,14 @@ def sigmoid(x: Numbers) -> Numbers:
     $e^{-|x|}$ never overflows; the branch $e^{x}/(1+e^{x})$ serves negative $x$, so that tiny
     probabilities keep their relative accuracy.
     """
-    x = np.asarray(x)
+    x = fractions(x)
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, small) / (1 + small)
 
 
 def softplus(x: Numbers) -> Numbers:
     r"""$\log(1+e^{x}) = \max(x, 0) + \log(1 + e^{-|x|})$, which neither overflows nor rounds to 0."""
-    x = np.asarray(x)
+    x = fractions(x)
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
@@ -54,9 +61,15 @@ def log1mexp(x: Numbers) -> Numbers:
 
     Near 0 `expm1` keeps the digits, far from 0 `log1p` does; the switch is at $-\log 2$ (Mächler 2012).
     """
-    x = np.asarray(x)
+    x = fractions(x)
     with np.errstate(divide="ignore"):
         return np.where(x > -np.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
+
+
+def power_of_two(size: Numbers) -> Numbers:
+    """1/size rounded to a power of two, and 1 for 0: what to multiply by so that squares are ordinary numbers, at no digit's cost."""
+    _, exponent = np.frexp(np.where(np.isfinite(size), size, 1.0))
+    return np.ldexp(1.0, -np.where(np.asarray(size) == 0, 0, np.clip(exponent, -1000, 1000)))
 
 
 PAIRS = 65_536  # whose differences are taken at a time

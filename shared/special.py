@@ -628,13 +628,45 @@ def _gamma_fraction(a: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.exp(_log_gamma_kernel(a, x)) * _continued_fraction(_gamma_fraction_terms, a, x)
 
 
+def _log_gamma_rise(b: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """log Gamma(b + a) - log Gamma(b): by Taylor where a is so small that b + a would round it away.
+
+    a psi(b) + sum_{k>=2} (-a)^k zeta(k, b) / k (DLMF 5.15.1), which converges for a below b.
+    """
+    result = _gammaln(b + a) - _gammaln(b)
+    near = a < 0.01 * np.minimum(b, 1)
+    s, t = b[near], a[near]
+    series = t * _digamma_positive(s)
+    for k in range(2, 9):
+        series += (-t) ** k / k * np.array([_hurwitz_zeta(k, value) for value in s])
+    result[near] = series
+    return result
+
+
+def _beta_upper_small(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """1 - I_x(a, b) for a far below one and b x of order one, where one minus the lower tail would cancel.
+
+    I = x^a Gamma(a + b) / (Gamma(b) Gamma(1 + a)) (1 + a sum_{n>=1} (1-b)_n x^n / (n! (a + n))) (DLMF 8.17.7), and its
+    logarithm is of the order of a.
+    """
+    total = np.zeros_like(a)
+    power = np.ones_like(a)
+    for n in range(1, 200):
+        power *= (n - b) * x / n
+        total += power / (a + n)
+    log_lower = (
+        a * np.log(x) + _log_gamma_rise(b, a) - _log_gamma_rise(np.ones_like(a), a) + np.log1p(a * total)
+    )
+    return -np.expm1(log_lower)
+
+
 def _gamma_upper_small(a: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Q(a, x) for x below about one, where 1 - P would cancel when a is small.
 
     P = x^a / Gamma(1 + a) (1 + a sum_{n>=1} (-x)^n / (n! (a + n))) (DLMF 8.7.1), so with
     h = a log x - log Gamma(1 + a), which is small when a is:  Q = -expm1(h) - e^h a sum_n ...
     """
-    h = a * np.log(x) - _gammaln(1 + a)
+    h = a * np.log(x) - _log_gamma_rise(np.ones_like(a), a)
     total = np.zeros_like(a)
     power = np.ones_like(a)
     for n in range(1, 40):
@@ -671,8 +703,7 @@ def _incomplete_gamma(a: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndar
         fill(series, p, 1 - p)
     if small.any():
         q = _gamma_upper_small(a[small], x[small])
-        p = _gamma_series(a[small], x[small])
-        fill(small, p, q)
+        fill(small, np.where(q < 0.5, 1 - q, _gamma_series(a[small], x[small])), q)
     if fraction.any():
         q = _gamma_fraction(a[fraction], x[fraction])
         fill(fraction, 1 - q, q)
@@ -826,7 +857,12 @@ def _incomplete_beta(a, b, x, y, log_x, log_y) -> tuple[np.ndarray, np.ndarray]:
     """(I_x(a, b), 1 - I_x(a, b)) for positive finite a, b and 0 < x < 1."""
     kernel, factor, left = _beta_parts(a, b, x, y, log_x, log_y)
     small = np.exp(kernel) * factor
-    return np.where(left, small, 1 - small), np.where(left, 1 - small, small)
+    lower, upper = np.where(left, small, 1 - small), np.where(left, 1 - small, small)
+    for tail, other, s, t, z in ((upper, lower, a, b, x), (lower, upper, b, a, y)):  # the second: mirrored
+        tiny = (s < 0.01 * np.minimum(t, 1)) & (z * (s + t + 2) <= s + 1)
+        tail[tiny] = _beta_upper_small(s[tiny], t[tiny], z[tiny])
+        other[tiny] = np.minimum(1 - tail[tiny], 1)
+    return lower, upper
 
 
 def _betainc_both(a: np.ndarray, b: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

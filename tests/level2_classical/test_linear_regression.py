@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -1055,6 +1056,163 @@ def test_residuals_are_orthogonal_and_units_do_not_matter(seed, n, d, shift):
 def test_example_draws_ten_coefficients():
     axes = linear_regression.example().axes[0]
     assert len(axes.get_yticklabels()) == 10
+
+
+# In any unit, in single precision, with rows that count for nothing
+
+
+def simulated(n=60, d=2, seed=1):
+    rng = np.random.default_rng(seed)
+    Z = rng.normal(size=(n, d))
+    return Z, Z @ np.arange(1, d + 1) + 1 + 0.3 * rng.normal(size=n)
+
+
+@pytest.mark.parametrize("solver", ["qr", "normal", "gradient_descent"])
+@pytest.mark.parametrize("scale", [1e-160, 1e-30, 1e25, 1e154, 1e160], ids=str)
+def test_features_in_any_unit(scale, solver):
+    Z, y = simulated()
+    want, got = (LinearRegression(solver=solver).fit(X, y) for X in (Z, Z * scale))
+    np.testing.assert_allclose(got.coef_ * scale, want.coef_, rtol=1e-9)
+    for name in (
+        "t_values_",
+        "p_values_",
+        "r_squared_",
+        "leverage_",
+        "variance_inflation_factors_",
+        "studentized_residuals_",
+    ):
+        np.testing.assert_allclose(getattr(got, name), getattr(want, name), rtol=1e-8, err_msg=name)
+    assert got.f_test().statistic == pytest.approx(want.f_test().statistic)
+    assert got.f_test([[0, 1, 0]]).statistic == pytest.approx(want.f_test([[0, 1, 0]]).statistic)
+    np.testing.assert_allclose(got.prediction_interval(Z[:3] * scale), want.prediction_interval(Z[:3]))
+
+
+@pytest.mark.parametrize("solver", ["qr", "normal", "gradient_descent"])
+@pytest.mark.parametrize("scale", [1e-180, 1e-30, 1e25, 1e160], ids=str)
+def test_a_target_in_any_unit(scale, solver):
+    Z, y = simulated()
+    want, got = (LinearRegression(solver=solver).fit(Z, target) for target in (y, y * scale))
+    np.testing.assert_allclose(got.coef_ / scale, want.coef_, rtol=1e-9)
+    np.testing.assert_allclose(got.standard_errors_ / scale, want.standard_errors_, rtol=1e-8)
+    for name in ("t_values_", "p_values_", "r_squared_", "adjusted_r_squared_", "studentized_residuals_"):
+        np.testing.assert_allclose(getattr(got, name), getattr(want, name), rtol=1e-8, err_msg=name)
+    np.testing.assert_allclose(got.conf_int() / scale, want.conf_int(), rtol=1e-8)
+    assert got.log_likelihood_ == pytest.approx(want.log_likelihood_ - len(y) * np.log(scale))
+    assert got.f_test().statistic == pytest.approx(want.f_test().statistic)
+    assert got.score(Z, y * scale) == pytest.approx(want.score(Z, y))
+
+
+def test_masses_of_atoms_in_single_precision():
+    Z, y = simulated()
+    want = LinearRegression().fit(Z, y)
+    got = LinearRegression().fit(Z.astype(np.float32), (y * 1.66e-27).astype(np.float32))
+    np.testing.assert_allclose(got.t_values_, want.t_values_, rtol=1e-4)
+
+
+def test_single_precision_keeps_its_rank_over_many_rows():
+    x = np.random.default_rng(0).uniform(0, 1, 300_000)
+    X = np.c_[x, x**2, x**3]
+    y = 1 + X @ [1.0, -2.0, 1.0]
+    single = LinearRegression().fit(X.astype(np.float32), y.astype(np.float32))
+    assert single.rank_ == 3
+    np.testing.assert_allclose(single.coef_, [1, -2, 1], atol=1e-3)
+
+
+def test_single_precision_finds_a_sum_that_was_rounded():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 5000)).astype(np.float32)
+    assert LinearRegression().fit(np.c_[a, b, a + b], a).rank_ == 2
+
+
+@pytest.mark.parametrize("place", [0, 5, 12])
+@pytest.mark.parametrize("fill", [1e20, 1e300, -1e-300])
+def test_a_row_of_weight_zero_counts_for_nothing_wherever_it_stands(place, fill):
+    Z, y = simulated(12)
+    want = LinearRegression().fit(Z, y)
+    X, target = np.insert(Z, place, fill, axis=0), np.insert(y, place, -fill)
+    got = LinearRegression().fit(X, target, np.insert(np.ones(12), place, 0.0))
+    np.testing.assert_allclose(got.coef_, want.coef_, rtol=1e-12)
+    for name in ("t_values_", "r_squared_", "residual_variance_", "df_residual_"):
+        np.testing.assert_allclose(getattr(got, name), getattr(want, name), rtol=1e-9, err_msg=name)
+    np.testing.assert_allclose(np.delete(got.residuals_, place), want.residuals_, atol=1e-12)
+    assert got.leverage_[place] == 0
+
+
+@pytest.mark.parametrize("make", ["a column of ones", "dummies"])
+def test_a_constant_among_the_columns_is_an_intercept(make):
+    import statsmodels.api as sm
+
+    Z, y = simulated(50)
+    group = np.eye(3)[np.arange(50) % 3]
+    X = sm.add_constant(Z) if make == "a column of ones" else np.c_[group, Z]
+    ours, theirs = LinearRegression(fit_intercept=False).fit(X, y + 100), sm.OLS(y + 100, X).fit()
+    assert ours.r_squared_ == pytest.approx(theirs.rsquared)
+    assert ours.adjusted_r_squared_ == pytest.approx(theirs.rsquared_adj)
+    if make == "a column of ones":  # of dummies statsmodels tests another thing
+        assert ours.f_test().statistic == pytest.approx(theirs.fvalue)
+    alone = LinearRegression(fit_intercept=False).fit(Z, y)
+    assert alone.r_squared_ == pytest.approx(sm.OLS(y, Z).fit().rsquared), "without a constant about zero"
+
+
+def test_numpy_scalars_are_parameters_too():
+    Z, y = simulated()
+    want = LinearRegression(fit_intercept=False).fit(Z, y).coef_
+    np.testing.assert_array_equal(
+        LinearRegression(fit_intercept=np.False_, solver=np.str_("qr")).fit(Z, y).coef_, want
+    )
+
+
+# What an option changes, and what a second fit forgets
+
+
+@pytest.mark.parametrize("cov_type", ["nonrobust", "HC0", "HC3"])
+def test_an_override_of_the_kind_is_a_fit_of_that_kind(cov_type):
+    Z, y = simulated()
+    override, fitted = LinearRegression().fit(Z, y), LinearRegression(cov_type=cov_type).fit(Z, y)
+    options = {"cov_type": cov_type}
+    np.testing.assert_allclose(override.conf_int(**options), fitted.conf_int())
+    np.testing.assert_allclose(override.prediction_interval(Z, **options), fitted.prediction_interval(Z))
+    np.testing.assert_allclose(
+        override.prediction_interval(Z, of="mean", **options), fitted.prediction_interval(Z, of="mean")
+    )
+    np.testing.assert_allclose(override.covariance(cov_type), fitted.covariance())
+    assert override.f_test(**options) == pytest.approx(fitted.f_test())
+    assert override.summary(**options) == fitted.summary()
+
+
+def test_a_second_fit_forgets_the_first():
+    (Z, y), (Z2, y2) = simulated(seed=1), simulated(seed=2)
+    again, fresh = LinearRegression().fit(Z, y), LinearRegression().fit(Z2, y2)
+    for _ in range(2):
+        assert again.summary() and again.leverage_.shape == (60,)
+        again.fit(Z2, y2)
+    for name in (
+        "t_values_",
+        "leverage_",
+        "residuals_",
+        "studentized_residuals_",
+        "r_squared_",
+        "aic_",
+        "condition_number_",
+    ):
+        np.testing.assert_array_equal(getattr(again, name), getattr(fresh, name), err_msg=name)
+
+
+def test_a_contrast_of_dependent_columns_with_the_intercept_is_estimable():
+    """With dummies of all groups and an intercept, intercept + dummy is the mean of a group, whatever solution was taken."""
+    group = np.arange(30) % 3
+    y = np.array([1.0, 5.0, 9.0])[group] + np.random.default_rng(0).normal(0, 0.1, 30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = LinearRegression().fit(np.eye(3)[group], y)
+        test = model.f_test([[1, 1, 0, 0]])
+        mean, n = y[group == 0].mean(), 10
+        assert test.statistic == pytest.approx(mean**2 / (model.residual_variance_ / n))
+        with pytest.raises(ValueError, match="estimable"):
+            model.f_test([[1, -1, 0, 0]])
+
+
+# The reference and the failures
 
 
 def test_agrees_with_the_reference(agreements):

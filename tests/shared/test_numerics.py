@@ -141,3 +141,68 @@ def test_scores_refuse_mismatched_lengths():
         metrics.r2_score([1.0, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         metrics.accuracy_score([1, 2], [1, 2, 3])
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 123.456])
+@pytest.mark.parametrize("n", [3, 7, 10, 100])
+def test_r2_of_a_constant_target_is_zero_whatever_its_rounding(value, n):
+    y = np.full(n, value)
+    wrong = y.copy()
+    wrong[0] += 0.5
+    assert metrics.r2_score(y, wrong) == 0 and metrics.r2_score(y, y) == 1
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e200])
+def test_r2_in_any_unit(scale):
+    y, guess = np.array([1.0, 2.0, 4.0]), np.array([1.5, 2.0, 3.0])
+    assert metrics.r2_score(y * scale, guess * scale) == pytest.approx(metrics.r2_score(y, guess))
+    weighted = metrics.r2_score(np.r_[1e250, y], np.r_[0.0, guess], sample_weight=[0, 1, 1, 1])
+    assert weighted == pytest.approx(metrics.r2_score(y, guess)), "a row of weight zero counts for nothing"
+
+
+def test_squares_of_a_power_of_two_are_ordinary():
+    sizes = np.array([1e-310, 1e-160, 3.0, 1e160, 1e308, 0.0])
+    scaled = sizes * numerics.power_of_two(sizes)
+    assert np.all((scaled[:-1] > 1e-10) & (scaled[:-1] < 1e8)) and numerics.power_of_two(0.0) == 1
+
+
+def test_distances_of_near_points_far_from_the_others_keep_their_digits():
+    rng = np.random.default_rng(0)
+    for dtype, spread, rtol in ((np.float64, 1e-6, 1e-6), (np.float32, 1e-2, 2e-3)):
+        X = np.r_[rng.normal(0, spread, (5, 3)), rng.normal(1000, spread, (5, 3))].astype(dtype)
+        exact = ((X.astype(np.longdouble)[:, None] - X.astype(np.longdouble)) ** 2).sum(axis=2).astype(float)
+        np.testing.assert_allclose(numerics.squared_distances(X, X), exact, rtol=rtol)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int64, bool])
+def test_integers_do_not_wrap(dtype):
+    limits = (
+        (0, 1)
+        if dtype is bool
+        else (np.iinfo(dtype).min if dtype is np.int8 else 0, 127 if dtype is np.int8 else 200)
+    )
+    x = np.array(limits, dtype)
+    real = x.astype(float)
+    for f in (numerics.logsumexp, numerics.softmax, numerics.sigmoid, numerics.softplus):
+        np.testing.assert_allclose(f(x), f(real), err_msg=f.__name__)
+    assert numerics.logsumexp(np.array([1, 2, 3])) == pytest.approx(3.4076, abs=1e-4)
+
+
+@pytest.mark.parametrize(("guess", "told"), [([0.0, np.nan], "NaN"), ([0.0, np.inf], "inf")])
+def test_accuracy_refuses_what_is_no_label(guess, told):
+    with pytest.raises(ValueError, match=f"y_pred must not hold {told}"):
+        metrics.accuracy_score([0, 1], guess)
+
+
+def test_accuracy_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least one label"):
+        metrics.accuracy_score([], [])
+
+
+def test_the_pseudo_inverse_of_single_precision_cuts_where_single_precision_ends():
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(6, 3)).astype(np.float32)
+    A[:, 2] = A[:, 0] + A[:, 1] * np.float32(1 / 3)  # dependent, but for the rounding of single precision
+    inverse = linalg.pinv(A)
+    assert inverse.dtype == np.float32 and np.abs(inverse).max() < 10
+    np.testing.assert_allclose(A @ inverse @ A, A, atol=1e-5)

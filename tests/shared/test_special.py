@@ -249,3 +249,26 @@ def test_incomplete_gamma_recurrence(a, x):
     # Q(a + 1, x) = Q(a, x) + x^a e^-x / Gamma(a + 1)
     step = np.exp(a * np.log(x) - x - special.gammaln(a + 1)) if x > 0 else 0.0
     assert special.gammaincc(a + 1, x) == pytest.approx(special.gammaincc(a, x) + step, rel=1e-9, abs=1e-9)
+
+
+UPPER = [  # by forty digits of mpmath; one minus the lower tail would keep none of them
+    (special.gammaincc, (1e-16, 0.5), 5.597735947761608e-17),
+    (special.gammaincc, (1e-8, 0.5), 5.597735977099587e-09),
+    (special.gammaincc, (1e-300, 1e-300), 6.901983122333121e-298),
+    (special.betaincc, (1e-18, 2, 0.02), 2.9320230054281463e-18),
+    (special.betaincc, (1e-8, 3.3, 0.1), 9.131224451913469e-09),
+    (special.betaincc, (1e-5, 50, 0.01), 5.62815284136360e-06),
+    (special.betainc, (2, 1e-18, 0.98), 2.932023005428146e-18),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "expected"), UPPER, ids=str)
+def test_a_small_tail_beside_a_tiny_parameter_keeps_its_digits(function, arguments, expected):
+    assert function(*arguments) == pytest.approx(expected, rel=1e-13)
+
+
+def test_no_probability_exceeds_one():
+    tiny = np.geomspace(1e-300, 1e-2, 200)
+    for function in (special.gammainc, special.gammaincc):
+        assert np.all(function(tiny, tiny) <= 1)
+    assert np.all(special.betainc(tiny, 0.5, 0.01) <= 1) and np.all(special.betaincc(0.5, tiny, 0.99) <= 1)

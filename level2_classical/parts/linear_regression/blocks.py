@@ -45,8 +45,8 @@ ROWS = 1024  # rows at a time: a block stays in the processor's cache
 def column_means(
     X: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"] | None
 ) -> Float[np.ndarray, " d"]:
-    """Weighted mean of each column, exact for constant columns; `weight=None` means ones. O(nd)."""
-    first = X[0]
+    """Weighted mean of each column in double precision, exact for constant columns; `weight=None` means ones. O(nd)."""
+    first = X[0].astype(np.float64)
     total = np.zeros_like(first)
     for start in range(0, len(X), ROWS):
         rows = slice(start, start + ROWS)
@@ -67,11 +67,11 @@ def centered_blocks(
     x_mean: Float[np.ndarray, " d"],
     y_mean: Float[np.ndarray, " k"],
 ) -> Iterator[Float[np.ndarray, "b m"]]:
-    """Blocks of [A b], each of at most `ROWS` rows and d + k columns. O(n(d + k))."""
+    """Blocks of [A b] in double precision, each of at most `ROWS` rows and d + k columns. O(n(d + k))."""
     d = X.shape[1]
     for start in range(0, len(X), ROWS):
         rows = slice(start, start + ROWS)
-        block = np.empty((len(X[rows]), d + y.shape[1]), X.dtype)
+        block = np.empty((len(X[rows]), d + y.shape[1]))
         np.subtract(X[rows], x_mean, out=block[:, :d])
         np.subtract(y[rows], y_mean, out=block[:, d:])
         if weight is not None:

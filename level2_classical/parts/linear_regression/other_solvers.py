@@ -27,8 +27,16 @@ from jaxtyping import Float
 from level1_foundations.gradient_descent import gradient_descent
 from level2_classical.parts.linear_regression.rank import Solution
 from shared import linalg
+from shared.numerics import power_of_two
 
-__all__ = ["normal_equations", "solve_by_descent", "solve_normal_equations", "unit_columns"]
+__all__ = [
+    "are_ordinary",
+    "largest_entries",
+    "normal_equations",
+    "solve_by_descent",
+    "solve_normal_equations",
+    "unit_columns",
+]
 
 # %% [markdown]
 # ### The normal equations
@@ -42,6 +50,17 @@ def normal_equations(
     """$G=A^\\top A$ and $c=A^\\top b$. O(nd(d + k)): half of QR's work, and all of it in matrix products."""
     total = sum(block[:, :d].T @ block for block in blocks)
     return total[:, :d], total[:, d:]
+
+
+def largest_entries(blocks: Iterable[Float[np.ndarray, "_ m"]]) -> Float[np.ndarray, " m"]:
+    """The largest absolute entry of each column of [A b]. O(n(d + k))."""
+    return np.max([np.abs(block).max(axis=0) for block in blocks], axis=0)
+
+
+def are_ordinary(G: Float[np.ndarray, "d d"]) -> bool:
+    """Whether the squares on the diagonal stayed within the range of the numbers, with room on both sides."""
+    square = np.diag(G)
+    return bool(np.all((square == 0) | ((square > 1e-200) & (square < 1e200))) and np.isfinite(G).all())
 
 
 # %% [markdown]
@@ -91,7 +110,8 @@ def solve_by_descent(
 ) -> tuple[Float[np.ndarray, "d k"], int, bool]:
     """Coefficients (d, k) by Level 1's gradient descent from zero, its steps, and whether it converged."""
     G, c, length = unit_columns(G, c)
-    size = float(linalg.norm(c)) or 1.0
+    unit = power_of_two(float(np.abs(c).max(initial=0.0)))
+    size = float(linalg.norm(c * unit)) / unit or 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the estimator warns, with a remedy that fits it
         result = gradient_descent(

@@ -44,9 +44,10 @@ import numpy as np
 from jaxtyping import Float
 
 from shared import linalg
+from shared.numerics import power_of_two
 
 __all__ = [
-    "LARGE", "Solution", "VarianceDecomposition", "minimum_norm", "nearly_dependent", "null_directions", "unit_length",
+    "LARGE", "Solution", "VarianceDecomposition", "column_lengths", "minimum_norm", "nearly_dependent", "null_directions", "unit_length",
     "variance_decomposition",
 ]  # fmt: skip
 
@@ -72,8 +73,15 @@ class Solution(NamedTuple):
 # %%
 def unit_length(R: Float[np.ndarray, "r d"]) -> Float[np.ndarray, " d"]:
     """The lengths of the columns, 1 for a column of zeros: what to divide by."""
-    length = np.sqrt(np.einsum("rd,rd->d", R, R))
+    length = column_lengths(R)
     return np.where(length > 0, length, 1).astype(R.dtype)
+
+
+def column_lengths(R: Float[np.ndarray, "r d"]) -> Float[np.ndarray, " d"]:
+    """The lengths of the columns, in any unit: their squares neither overflow nor vanish. O(rd)."""
+    unit = power_of_two(np.abs(R).max(axis=0, initial=0.0))
+    scaled = R * unit
+    return np.sqrt(np.einsum("rd,rd->d", scaled, scaled)) / unit
 
 
 def null_directions(R: Float[np.ndarray, "r d"], rank: int) -> Float[np.ndarray, "d m"]:

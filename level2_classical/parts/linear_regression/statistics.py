@@ -32,11 +32,17 @@ from level2_classical.parts.linear_regression.inference import (
     two_sided_quantile,
     wald_f,
 )
-from level2_classical.parts.linear_regression.rank import null_directions, unit_length, variance_decomposition
+from level2_classical.parts.linear_regression.rank import (
+    column_lengths,
+    null_directions,
+    unit_length,
+    variance_decomposition,
+)
 from level2_classical.parts.linear_regression.summary import summary_table
 from shared import linalg
 from shared.arrays import validate_choice, validate_matrix, validate_number
 from shared.estimator import Estimator, RegressorMixin
+from shared.numerics import power_of_two
 
 __all__ = ["COVARIANCES", "FurtherStatistics"]
 
@@ -46,6 +52,22 @@ COVARIANCES = ("nonrobust", "HC0", "HC1", "HC2", "HC3")
 # %%
 class FurtherStatistics(RegressorMixin, Estimator):
     """Statistics of a fitted regression that build on its `_basis`, `_sandwich` and `_estimate`; the checks of its parameters."""
+
+    def _shaped(self, values: Any) -> Any:
+        """One entry for each target; a vector target has no such axis."""
+        return values if self._data[1].ndim == 2 else values[0]
+
+    def _estimate(self) -> np.ndarray:
+        """All coefficients, (k, p), the intercept first."""
+        if not self.fit_intercept:
+            return self._coef
+        return np.column_stack([self._y_mean - self._coef @ self._x_mean, self._coef])
+
+    def _reference_df(self, cov_type: Any) -> float | None:
+        """Degrees of freedom of the t distribution that p-values and intervals use, None for the normal."""
+        robust = (self.cov_type if cov_type is None else cov_type) != "nonrobust"
+        use_t = not robust if self.use_t is None else self.use_t
+        return self._basis().df if use_t else None
 
     def conf_int(self, level: Any = 0.95, *, cov_type: Any = None) -> np.ndarray:
         """Confidence interval of each coefficient, intercept first, (p, 2) or (k, p, 2)."""
@@ -64,16 +86,16 @@ class FurtherStatistics(RegressorMixin, Estimator):
         validate_choice(of, "of", ("observation", "mean"))
         level = validate_number(level, "level", minimum=0, maximum=1, exclusive=True)
         X = self._predict_matrix(X, dtype=self._dtype())
-        center = X @ np.atleast_2d(self.coef_).T + self.intercept_  # (m, k)
+        center = (X - self._x_mean) @ self._coef.T + self._y_mean  # (m, k)
         basis = self._basis()
         rows = (X - self._x_mean) @ self._factor  # [1 x]B, without the cancellation in its product
         if self.fit_intercept:
             rows = np.column_stack([np.full(len(X), basis.B[0, 0]), rows])  # 1/√W
-        middle = self._sandwich(np.eye(basis.Q.shape[1], dtype=X.dtype), cov_type)
+        middle = self._sandwich(np.eye(basis.Q.shape[1]), cov_type)
         variance = np.einsum("mp,kpq,mq->mk", rows, middle, rows, optimize=True)
         if of == "observation":
-            variance = variance + np.atleast_1d(self.residual_variance_)
-        half = two_sided_quantile(level, self._reference_df(cov_type)) * np.sqrt(variance)
+            variance = variance + np.sum(basis.residuals**2, axis=0) / basis.df
+        half = two_sided_quantile(level, self._reference_df(cov_type)) * np.sqrt(variance) / basis.unit
         interval = np.stack([center - half, center + half], axis=-1)
         return interval if self._data[1].ndim == 2 else interval[:, 0]
 
@@ -81,7 +103,7 @@ class FurtherStatistics(RegressorMixin, Estimator):
         """R of the centered, weighted design, (min(n, d), d). O(nd²)."""
         X, _, weight = self._data
         nothing = np.empty((len(X), 0), X.dtype)
-        return triangle(centered_blocks(X, nothing, weight, self._x_mean, nothing[0]), X.shape[1])
+        return triangle(centered_blocks(X, nothing, weight, self._x_mean, np.empty(0)), X.shape[1])
 
     @property
     def condition_number_(self) -> float:
@@ -106,7 +128,7 @@ class FurtherStatistics(RegressorMixin, Estimator):
         if not self.fit_intercept:
             return null
         first = -self._x_mean @ null  # β₀ = ȳ − x̄·β moves along
-        rounding = np.sqrt(np.finfo(X.dtype).eps) * (np.abs(self._x_mean) @ np.abs(null))
+        rounding = np.sqrt(np.finfo(np.float64).eps) * (np.abs(self._x_mean) @ np.abs(null))
         return np.vstack([np.where(np.abs(first) > rounding, first, 0), null])
 
     @property
@@ -126,9 +148,9 @@ class FurtherStatistics(RegressorMixin, Estimator):
         """
         estimate = self._estimate()
         p, basis = estimate.shape[1], self._basis()
-        if restrictions is None:  # g without its first entry; as many as the rank
-            P = np.eye(basis.Q.shape[1])[:, int(self.fit_intercept) :]
-            weighted = np.sqrt(basis.weight)[:, None] * (basis.y - self._y_mean)
+        if restrictions is None:  # g without the part of the constant; as many as the rank
+            P = self._slopes()
+            weighted = np.sqrt(basis.weight)[:, None] * (basis.y - self._y_mean) * basis.unit
             theta = weighted.T @ basis.Q @ P
         else:
             C = validate_matrix(restrictions, "restrictions")
@@ -137,7 +159,10 @@ class FurtherStatistics(RegressorMixin, Estimator):
                     f"restrictions must have {p} columns (intercept first), got shape {C.shape}."
                 )
             self._check_restrictions(C)
-            theta, P = orthonormal_restrictions(estimate, basis.B, C)
+            unit = power_of_two(np.abs(basis.B).max(axis=1))  # of each coefficient; a restriction has none
+            theta, P = orthonormal_restrictions(
+                estimate * unit * basis.unit[:, None], basis.B * unit[:, None], C / unit
+            )
         q = P.shape[1]
         spread = self._sandwich(P.T, cov_type)
         nothing = np.full(len(estimate), np.nan)
@@ -147,10 +172,28 @@ class FurtherStatistics(RegressorMixin, Estimator):
                 test = wald_f(theta, spread, np.eye(q), basis.df)
         return test._replace(statistic=self._shaped(test.statistic), p_value=self._shaped(test.p_value))
 
+    def _slopes(self) -> np.ndarray:
+        """Orthonormal directions of all slopes among the coordinates of Q, (q, m): those that a constant has no part in."""
+        basis = self._basis()
+        q = basis.Q.shape[1]
+        if self.fit_intercept or not self._has_constant():
+            return np.eye(q)[:, int(self.fit_intercept) :]
+        constant = basis.Q.T @ np.sqrt(basis.weight)
+        return linalg.qr(np.column_stack([constant, np.eye(q)]))[0][:, 1:q]
+
+    def _has_constant(self) -> bool:
+        """Whether there is an intercept, or the columns of X hold one: a constant column, or dummies that sum to it."""
+        if self.fit_intercept:
+            return True
+        basis = self._basis()
+        ones = np.sqrt(basis.weight)
+        rest = ones - basis.Q @ (basis.Q.T @ ones)
+        return bool(linalg.norm(rest) <= 1e-8 * linalg.norm(ones))
+
     def _check_restrictions(self, C: np.ndarray) -> None:
         """Raise unless C (q, p) has independent rows that no null direction touches."""
         # In units of each coefficient's own standard deviation: one on a feature in small units is none the less one.
-        scaled = C * linalg.norm(self._basis().B, axis=1)
+        scaled = C * column_lengths(self._basis().B.T)
         scaled /= unit_length(scaled.T)[:, None]
         independent = np.sum(linalg.svd(scaled)[1] > 1e-12 * linalg.norm(scaled)) == len(C)
         if independent and self.rank_ < len(np.ravel(self._x_mean)):
@@ -170,7 +213,7 @@ class FurtherStatistics(RegressorMixin, Estimator):
     def residuals_(self) -> np.ndarray:
         """$y-\\hat y$ of the training data, (n,) or (n, k), for all rows."""
         self._check_is_fitted()
-        X, y, _ = self._data
+        X, y = self._rows
         return y - (X @ self.coef_.T + self.intercept_)
 
     @property
@@ -185,7 +228,7 @@ class FurtherStatistics(RegressorMixin, Estimator):
     def residual_variance_(self) -> Any:
         """$s^2$, unbiased estimate of the error variance of a row of weight 1; a float or (k,)."""
         basis = self._basis()
-        return self._shaped(np.sum(basis.residuals**2, axis=0) / basis.df)
+        return self._shaped(np.sum(basis.residuals**2, axis=0) / basis.df / basis.unit / basis.unit)
 
     @property
     def studentized_residuals_(self) -> np.ndarray:
@@ -200,14 +243,16 @@ class FurtherStatistics(RegressorMixin, Estimator):
         return result if self._data[1].ndim == 2 else result[:, 0]
 
     def _sums_of_squares(self) -> tuple[np.ndarray, np.ndarray]:
-        """Residual and total weighted sum of squares of each target; total about the mean if there is an intercept."""
+        """Residual and total weighted sum of squares of each target, in the basis's unit; total about the mean if there is a constant."""
         basis = self._basis()
-        centered = basis.y - column_means(basis.y, basis.weight) if self.fit_intercept else basis.y
+        centered = (
+            basis.y - column_means(basis.y, basis.weight) if self._has_constant() else basis.y
+        ) * basis.unit
         return np.sum(basis.residuals**2, axis=0), np.einsum("n,nk,nk->k", basis.weight, centered, centered)
 
     @property
     def r_squared_(self) -> Any:
-        """1 − residual over total sum of squares (about zero without an intercept, as in statsmodels)."""
+        """1 − residual over total sum of squares (about zero without a constant, as in statsmodels)."""
         rss, total = self._sums_of_squares()
         with np.errstate(divide="ignore", invalid="ignore"):  # a constant target: 0/0 is NaN
             return self._shaped(1 - rss / total)
@@ -218,12 +263,16 @@ class FurtherStatistics(RegressorMixin, Estimator):
         rss, total = self._sums_of_squares()
         basis = self._basis()
         with np.errstate(divide="ignore", invalid="ignore"):
-            return self._shaped(1 - (rss / basis.df) / (total / (len(basis.Q) - int(self.fit_intercept))))
+            return self._shaped(1 - (rss / basis.df) / (total / (len(basis.Q) - int(self._has_constant()))))
 
     @property
     def log_likelihood_(self) -> Any:
         """Gaussian log-likelihood at the estimate and the maximum likelihood variance."""
-        return self._shaped(gaussian_log_likelihood(self._sums_of_squares()[0], self._basis().weight))
+        basis = self._basis()
+        rss = np.sum(basis.residuals**2, axis=0)
+        return self._shaped(
+            gaussian_log_likelihood(rss, basis.weight) + len(basis.weight) * np.log(basis.unit)
+        )
 
     @property
     def aic_(self) -> Any:
