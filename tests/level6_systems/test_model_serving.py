@@ -809,6 +809,11 @@ def test_the_bounded_queue_is_the_one_followed_by_hand(capacity):
         np.testing.assert_array_equal(accepted[i], ~np.isnan(expected))
 
 
+def test_who_comes_as_another_leaves_finds_the_place_free():
+    waits, accepted = model_serving.simulate_finite_queue(np.ones((1, 5)), np.ones((1, 5)), 1)
+    assert accepted.all() and (waits == 0).all()
+
+
 # Export: what the tracer sees, and what it refuses.
 
 
@@ -1559,6 +1564,7 @@ def test_a_scanner_cannot_grow_the_metrics(service):
             request(service, ("GET", f"M{i}")[i % 2], f"/{i}?x={i}")
             request(service, "GET", f"/predict/{i}")
             request(service, "POST", f"/predict?{i}", b"{")
+        fetch(f"{service.url}/metrics")
 
     scan()
     before = fetch(f"{service.url}/metrics").body.decode().count("\n")
