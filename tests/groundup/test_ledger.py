@@ -48,6 +48,10 @@ def test_an_untouched_ledger_reproduces(book):
     assert book() == []
 
 
+def _scale(row, name, factor):
+    row[name] *= factor
+
+
 def _first(rows, kind):
     return next(row for row in rows if row["kind"] == kind)
 
@@ -64,6 +68,13 @@ def _first(rows, kind):
         (lambda rows: _first(rows, "failure_mode").update(claim="Another sentence."), "its claim is"),
         (lambda rows: _first(rows, "failure_mode").update(rival=1.0), "the ledger says 1"),
         (lambda rows: _first(rows, "failure_mode")["remedy"].update(measured=0.5), "remedy: measured"),
+        (
+            lambda rows: _first(rows, "failure_mode")["remedy"].update(verdict="refuted"),
+            "remedy: holds, the ledger says refuted",
+        ),
+        (lambda rows: _scale(_first(rows, "failure_mode"), "predicted", 1.001), "predicts 0.2,"),
+        (lambda rows: _scale(_first(rows, "failure_mode")["remedy"], "predicted", 0.999), "remedy: predicts"),
+        (lambda rows: _scale(_first(rows, "failure_mode"), "tolerance", 1.01), "allows"),
         (lambda rows: rows.pop(), "measured now, not in the ledger"),
         (lambda rows: rows.append({**rows[-1], "id": "k_means/failure/gone"}), "not measured any more"),
         (lambda rows: _first(rows, "agreement").update(error=1e3, tolerance=1e-9), "the ledger says"),

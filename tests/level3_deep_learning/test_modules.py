@@ -688,6 +688,43 @@ def test_a_tied_weight_gets_the_sum_of_both_gradients():
     np.testing.assert_allclose(together, apart[0] + apart[1], rtol=1e-12)
 
 
+# State that a second use must meet
+
+
+def test_a_graph_notices_that_a_state_was_loaded():
+    layer = modules.Linear(2, 1)
+    loss = (layer(ad.tensor([[1.0, 2.0]], requires_grad=True)) ** 2).sum()
+    layer.load_state_dict({name: value * 2 for name, value in layer.state_dict().items()})
+    with pytest.raises(RuntimeError, match="modified by an inplace"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_cast_takes_the_gradients_along(dtype):
+    layer = modules.Linear(2, 1)
+    layer(ad.tensor([[1.0, 2.0]])).sum().backward()
+    layer.to(dtype)
+    assert {p.grad.dtype for p in layer.parameters()} == {np.dtype(dtype)}
+
+
+@pytest.mark.parametrize(
+    "shapes", [((3,), (1,)), ((1,), (3,)), ((3, 1), (3,)), ((3, 2), (1, 2)), ((2, 3), ())]
+)
+def test_a_squared_error_never_broadcasts(shapes):
+    first, second = (ad.tensor(np.zeros(shape)) for shape in shapes)
+    with pytest.raises(ValueError, match="one shape"):
+        modules.mse_loss(first, second)
+
+
+def test_a_hook_before_the_forward_pass_runs_without_one_behind_it():
+    layer, seen = modules.Linear(2, 1), []
+    handle = layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
+    layer(ad.tensor(np.zeros((4, 2))))
+    handle.remove()
+    layer(ad.tensor(np.zeros((4, 2))))
+    assert seen == [(4, 2)]
+
+
 def test_agrees_with_the_reference(agreements):
     disagreeing = [agreement for agreement in agreements if not agreement.agrees]
     assert not disagreeing, disagreeing

@@ -715,6 +715,42 @@ def test_train_by_ours_is_the_loop_that_everybody_writes(rng):
     np.testing.assert_allclose(losses, expected, rtol=1e-12)
 
 
+def test_a_validation_score_counts_each_row_with_its_weight():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 2))
+    y, weight = (X[:, 0] > 0).astype(int), np.where(np.arange(200) % 2, 1.0, 1e-6)
+    y[::2] = 1 - y[::2]  # every other label is wrong, and weighs next to nothing
+    model = MLPClassifier(
+        (8,),
+        early_stopping=True,
+        validation_fraction=0.5,
+        random_state=0,
+        max_iter=60,
+        learning_rate_init=0.01,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X, y, sample_weight=weight)
+    assert model.best_validation_score_ > 0.9, "unweighted, half of the labels could not be right"
+
+
+@pytest.mark.parametrize("options", [{"solver": "adam"}, {"solver": "sgd", "momentum": 0.9}], ids=str)
+def test_partial_fit_goes_on_with_its_moments(options):
+    """Two calls with the whole data are two epochs: what the optimizer remembers lives on between them."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 3))
+    y = (X[:, 0] > 0).astype(int)
+    parts = MLPClassifier((4,), random_state=0, batch_size=40, shuffle=False, **options)
+    for _ in range(5):
+        parts.partial_fit(X, y, classes=[0, 1])
+    whole = MLPClassifier((4,), random_state=0, batch_size=40, shuffle=False, max_iter=5, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole.fit(X, y)
+    for ours, theirs in zip(parts.coefs_, whole.coefs_, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9)
+
+
 def test_a_new_weight_is_written_into_the_network_or_refused():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40, 3))

@@ -98,3 +98,12 @@ def test_race_divides_by_the_work_done():
     assert result.seconds_ours > 0 and result.ratio > 0
     assert calls[:2] == ["ours", "theirs"], "each side runs once to warm up"
     assert calls[2:] == ["ours", "theirs"] * 3, "then both run in turn"
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [([1, 2], [1.0, 2.0000000001]), ([1.0, 2.0000000001], [1, 2])])
+def test_integers_beside_floats_compare_by_distance(ours, theirs):
+    """A count beside a float is off by its distance, not by whether both are equal."""
+    assert deviation(np.array(ours), np.array(theirs)) == pytest.approx(5e-11, rel=1e-3)
+    assert deviation(np.array([1, 3]), np.array([1, 2])) == 0.5, (
+        "integers beside integers: the share that differs"
+    )

@@ -41,6 +41,13 @@ def test_parameters_go_in_and_out():
     assert (model.offset, model.inner.offset) == (1.0, 3.0)
 
 
+def test_parameters_two_levels_deep_go_in_and_out():
+    model = Mean(inner=Mean(2.0, inner=Mean(4.0)))
+    assert model.get_params()["inner__inner__offset"] == 4.0
+    model.set_params(inner__inner__offset=5.0)
+    assert model.inner.inner.offset == 5.0
+
+
 def test_an_unknown_parameter_is_named():
     with pytest.raises(ValueError, match="Invalid parameter 'slope' for estimator Mean.*offset"):
         Mean().set_params(slope=1)
