@@ -62,7 +62,8 @@
 # **A good start (k-means++).** Take the first center at random, and each next one with probability proportional
 # to $w_iD_i^2$. The expected inertia is then within a factor $8(\ln k+2)$ of the optimum, before a single Lloyd step. The
 # *greedy* form, which scikit-learn and this page use, draws $2+\lfloor\ln k\rfloor$ candidates and keeps the one that lowers the
-# inertia most.
+# inertia most. It is better in practice; the factor is proved for the plain form, and what is proved for the greedy one is weaker
+# (Grunau and others 2023).
 #
 # **Numerics.** The scores lose digits when the points lie far from 0, and their squares overflow or vanish in extreme units: the
 # data are first put into a [frame](parts/k_means/frame.py), near 0 and of ordinary size. The inertia is summed from the

@@ -298,9 +298,9 @@ ANOTHER_ANSWER_EVERY_NIGHT = FailureMode(
 # is a fixed point, too, with less inertia, and a few starts find it: that is so for $W\le2g+w$, and the formula is for wider ones.) The share $p(1-t/W)$ of all points lands in the wrong cluster although the gap is in
 # plain sight. The formula is for infinitely many points; with $n=2{,}000$ the cut moves by $O(1/\sqrt n)$.
 #
-# **Remedy.** Ask for more centers than clusters, so that no cell has to bridge the gap, then join cells whose points touch:
-# the widest gap between neighboring cells is the boundary. No point is misplaced as long as $g$ exceeds the widest
-# spacing between neighboring points.
+# **Remedy.** Ask for more centers than clusters, then join cells across all gaps but the widest. That needs cells that are short
+# against the gap: one that bridges it is a fixed point, too, and with few cells, which are long, it survives. We predict that nothing is
+# misplaced where the mean length of a cell, $(W+w)/k$, is at most twice the gap; the picture shows both sides of that.
 
 # %%
 UNEQUAL = {"width": 10.0, "gap": 1.0, "small": 1.0, "share": 0.9, "n": 2000}
@@ -331,8 +331,13 @@ def share_misplaced(rng: np.random.Generator, *, cells: int, **segments: Any) ->
 def misplaced_by_formula(
     *, cells: int, width: float, gap: float, small: float, share: float, n: int
 ) -> float:
-    """p(1 − t/W) from the quadratic for the cut t; nothing with enough cells."""
+    """p(1 − t/W) from the quadratic for the cut t; nothing with cells short enough. Raises for cells in between."""
     if cells > 2:
+        length = (width + small) / cells
+        if length > 2 * gap:
+            raise ValueError(
+                f"cells of length {length:.3g} may bridge a gap of {gap:g}; at most twice the gap is covered."
+            )
         return 0.0
     if (width + gap + (width + small) / 2) / 2 >= width:  # midway between the means of the two segments
         raise ValueError(
@@ -357,15 +362,18 @@ def misplaced_between_true_means(
 
 
 def draw_unequal() -> Any:
-    """Left: the points with the cut of two centers, and the gap that eight cells find. Right: the share of misplaced points
-    over the width of the large segment."""
+    """Left: the points with the cut of two centers, and the gap that eight cells find. Middle: the share of misplaced points
+    over the width of the large segment. Right: the share that more cells misplace, which theory covers once they are short."""
     from shared.figures import COLORS, plot_sweep, subplots
 
     rng = np.random.default_rng(0)
     X, _ = two_segments(rng, **UNEQUAL)
-    figure, (axes, right) = subplots(1, 2, width=9.5, height=3.8, width_ratios=[3, 2])
-    plot_sweep(right, UNEQUAL_CLUSTERS.breaks)
-    right.set_title("share misplaced by two centers")
+    figure, (axes, middle, right) = subplots(1, 3, width=11.0, height=3.8, width_ratios=[3, 2, 2])
+    plot_sweep(middle, UNEQUAL_CLUSTERS.breaks)
+    middle.set_title("share misplaced by two centers")
+    middle.legend()
+    plot_sweep(right, UNEQUAL_CLUSTERS.remedy, color=COLORS["mended"])
+    right.set_title("and by more cells, joined")
     right.legend()
     counts, edges = np.histogram(X[:, 0], bins=60)
     axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=COLORS["muted"], alpha=0.6)
@@ -411,10 +419,11 @@ UNEQUAL_CLUSTERS = FailureMode(
         rival=misplaced_by_formula(cells=2, **UNEQUAL),
         relation="≤",
         tolerance=0.0,
-        reason="no cell bridges a gap that is wider than every spacing between points; some spacing is wider with "
-        "probability below n exp(−np g/W) < 10⁻⁷⁰",
+        reason="a count that is 0 or not; the next wider spacing between points is wider than the gap with probability "
+        "below n exp(−np g/W) < 10⁻⁷⁰",
         parameters={"cells": 8, **UNEQUAL},
         every_seed=True,
+        sweep=Sweep("cells", (3, 4, 5, 6, 8, 12), "cells", seeds=8),
     ),
     figure=draw_unequal,
 )

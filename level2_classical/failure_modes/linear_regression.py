@@ -12,7 +12,8 @@
 # %% [markdown]
 # # How linear regression breaks
 #
-# The arithmetic of least squares can be trusted. What fails is the reading of its answers: rows that were counted several times, a
+# Least squares by QR can be trusted as far as the condition of the data allows, and the normal equations half as far, in digits: that is
+# derived in the topic. What fails here is the reading of the answers: rows that were counted several times, a
 # coefficient that the data cannot pin down, one that stands for a feature left out, an interval that assumes what is not so, and a point
 # so far out that it hides its own error.
 

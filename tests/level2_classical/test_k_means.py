@@ -18,8 +18,10 @@ from sklearn.preprocessing import StandardScaler
 from level2_classical import k_means
 from level2_classical.failure_modes.k_means import (
     FAILURE_MODES,
+    UNEQUAL,
     UNLUCKY_START,
     misplaced_by_formula,
+    share_misplaced,
     stuck_probability,
 )
 from level2_classical.k_means import KMeans, MiniBatchKMeans, silhouette_score
@@ -844,6 +846,20 @@ def test_the_share_of_greedy_starts_is_far_below_that_of_plain_ones():
     assert plain - greedy > 4 * UNLUCKY_START.remedy.tolerance, (
         "a greedy start that is not greedy must be refuted"
     )
+
+
+@pytest.mark.parametrize(
+    ("gap", "cells", "covered"), [(1.0, 4, False), (1.0, 6, True), (0.5, 6, False), (0.5, 11, True)]
+)
+def test_cells_that_are_long_against_the_gap_are_not_covered_and_may_bridge_it(gap, cells, covered):
+    segments = {**UNEQUAL, "gap": gap}
+    wrong = max(share_misplaced(np.random.default_rng(seed), cells=cells, **segments) for seed in range(10))
+    if covered:
+        assert misplaced_by_formula(cells=cells, **segments) == wrong == 0
+    else:
+        assert wrong > 0.1
+        with pytest.raises(ValueError, match="may bridge a gap"):
+            misplaced_by_formula(cells=cells, **segments)
 
 
 def test_the_formulas_say_where_they_end():
