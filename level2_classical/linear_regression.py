@@ -72,7 +72,7 @@
 # shortest, as scikit-learn does. A single coefficient depends on that choice if some $v$ with $Av=0$ has $v_j\ne0$: such a
 # coefficient is not **identified**, and statistics on it warn ([rank](parts/linear_regression/rank.py)).
 #
-# **Hardly enough.** Columns that nearly depend on each other inflate the variance of their coefficients by
+# **Nearly dependent columns.** Columns that nearly depend on each other inflate the variance of their coefficients by
 # $\mathrm{VIF}_j=1/(1-R_j^2)$, $R_j^2$ being that of column $j$ on the others; [rank](parts/linear_regression/rank.py)
 # derives which columns hang together, and from which condition number on that does harm.
 #
@@ -88,10 +88,10 @@
 #
 # $$\operatorname{Cov}=B\,\big(Q^\top\operatorname{diag}(\operatorname{Var}u_i)\,Q\big)\,B^\top .$$
 #
-# Everything below is a choice for the filling. The residuals are $e=(I-H)u$ with $H=QQ^\top$; the **leverage**
+# The estimators differ in the matrix in the middle, the *meat*. The residuals are $e=(I-H)u$ with $H=QQ^\top$; the **leverage**
 # $h_i=H_{ii}\in[0,1]$ is the share of its own target that enters a row's fitted value, and $\sum_ih_i=p$.
 #
-# | `cov_type` | filling $\widehat{\operatorname{Var}u_i}$ | because |
+# | `cov_type` | meat: $\widehat{\operatorname{Var}u_i}$ | because |
 # |---|---|---|
 # | `nonrobust` | $s^2=\sum_je_j^2/(n-p)$ | $E[e^\top e]=\sigma^2\operatorname{tr}(I-H)=\sigma^2(n-p)$ if all variances are $\sigma^2$ |
 # | `HC0` | $e_i^2$ | White: consistent whatever the variances |
@@ -105,8 +105,8 @@
 # observation at $x$ adds its own error: its interval has the variance $x^\top\operatorname{Cov}x+s^2$.
 #
 # **Assumptions, and who needs them.** Unbiased: the mean is linear in the features and no relevant one is missing.
-# Intervals: errors independent, for `nonrobust` of equal spread, and normal or $n$ large. What happens otherwise:
-# `failure_modes/linear_regression.py`.
+# Intervals: errors independent, for `nonrobust` of equal spread, and normal or $n$ large. A new observation: normal errors
+# of equal spread, whatever $n$ and `cov_type`. What happens otherwise: `failure_modes/linear_regression.py`.
 #
 # **Cost.** $O(nd^2)$ time; memory $O(d^2)$ beside the data (the statistics form $Q$, $O(nd)$, on first use).
 
@@ -251,7 +251,7 @@ class Basis(NamedTuple):
 
 
 # %% [markdown]
-# The filling of the sandwich, for each target: $s^2$ times one, or squared residuals corrected by the leverages.
+# The meat of the sandwich, for each target: $s^2$ times one, or squared residuals corrected by the leverages.
 
 
 # %%
@@ -282,8 +282,8 @@ def sandwich(  # practice: core
     Q: Float[np.ndarray, "n q"], B: Float[np.ndarray, "p q"], variances: Float[np.ndarray, "n k"]
 ) -> Float[np.ndarray, "k p p"]:
     """Covariance of the estimate for each target. O(nq²k)."""
-    filling = np.einsum("np,nk,nq->kpq", Q, variances, Q, optimize=True)
-    return B @ filling @ B.T
+    meat = np.einsum("np,nk,nq->kpq", Q, variances, Q, optimize=True)
+    return B @ meat @ B.T
 
 
 # %% [markdown]
@@ -440,7 +440,7 @@ class LinearRegression(FurtherStatistics):
         return self._cached_basis
 
     def _error_variances(self, cov_type: Any) -> np.ndarray:
-        """The filling of the sandwich, (n, k); NaN where residuals, being nothing but rounding, say nothing."""
+        """The meat of the sandwich, (n, k); NaN where residuals, being nothing but rounding, say nothing."""
         cov_type = self.cov_type if cov_type is None else validate_choice(cov_type, "cov_type", COVARIANCES)
         basis = self._basis()
         if np.isnan(basis.df):

@@ -371,7 +371,8 @@ OMITTED_VARIABLE = FailureMode(
 #
 # $$g(r)=2\,\Phi\big(z\sqrt r\big)-1,\qquad z=q\sqrt{V_0/V},\qquad r=s^2/E[s^2],$$
 #
-# averaged over $r$, whose mean is 1 and whose variance is $\tau\approx2\sum_ix_i^4/(\sum_ix_i^2)^2$. To second order
+# averaged over $r$, whose mean is 1 and whose variance is $\tau\approx2\sum_ix_i^4/(\sum_ix_i^2)^2$. Taking $s^2$ for independent of
+# $\hat\beta$, which neglects a term of the order $1/n$, to second order
 #
 # $$E\,g(r)\approx g(1)+\tfrac\tau2\,g''(1)=2\,\Phi(z)-1-\tfrac\tau4\,\varphi(z)\,(z+z^3).$$
 #
@@ -491,7 +492,7 @@ UNEQUAL_SPREAD = FailureMode(
 #
 # $$\frac\Delta\sigma\sqrt{1-h}\;\sqrt{\frac\nu2}\,\frac{\Gamma(\frac{\nu-1}2)}{\Gamma(\frac\nu2)},$$
 #
-# and stands more than three deviations out.
+# and stands, in the mean, more than three deviations out.
 
 # %%
 FAR = {"h": 0.9, "delta": 10.0, "n": 30}
