@@ -77,11 +77,11 @@
 # too, and can be differentiated. Two uses:
 #
 # - *Hessian times vector.* $H v = \nabla_x \langle \nabla L(x), v \rangle$: two walks, no Hessian.
-# - *The forward mode from the reverse mode.* $u \mapsto J^\top u$ is linear in $u$, and the transposed rule
-# of that linear map, again a walk backward, is $J \dot x$.
+# - *The forward mode's result from the reverse mode.* $u \mapsto J^\top u$ is linear in $u$, and its transpose, found by
+#   walking backward once more, is $\dot x \mapsto J \dot x$. That takes more than the reverse mode's memory.
 #
-# **Assumptions.** Every operation is differentiable where it is evaluated; at corners ($|x|$ at 0) a subgradient is chosen,
-# torch's. The derivative is that of the program as it ran: of the branch taken, of the rounding-free formula.
+# **Assumptions.** Each operation is differentiable where it is evaluated; at its corners we take torch's subgradient. A composite
+# need not get one: relu(x) - relu(-x) is x, and at 0 we give 0. You get the derivative of the branch that ran, without rounding.
 
 # %% [markdown]
 # ## 3. Implement
@@ -628,8 +628,8 @@ def example():
 
 # %% [markdown]
 # **When to use it.** Whenever a program computes a number and you need its gradient: reverse mode (`backward`, `grad`) for
-# few outputs and many inputs, forward mode (`Dual`, `jvp`) for few inputs, `hessian_vector_product` for curvature. Finite
-# differences (`shared.gradients`) remain the tool to *check* a gradient, because they know nothing of its formulas.
+# few outputs and many inputs, forward mode (`Dual`) for few inputs, `hessian_vector_product` for curvature. `jvp` runs where `Dual` has
+# no rule, for more memory. Differences (`shared.gradients`) *check* a gradient, because they know nothing of its formulas.
 #
 # **When not.** Through integers, sorting order, or branches the derivative is that of the branch taken, often zero. Through
 # long iterations that converge, differentiate the fixed point instead (implicit differentiation). Where a closed-form

@@ -1603,6 +1603,15 @@ def test_nan_keeps_its_way_back_through_relu():
         np.testing.assert_array_equal(ours.grad.array, theirs.grad.numpy())
 
 
+def test_a_composite_at_a_corner_gets_the_sum_of_its_parts_slopes():
+    assert ad.grad(lambda x: ad.relu(x) - ad.relu(-x))(np.array(0.0)).item() == 0.0  # the function is x
+
+
+def test_a_branch_gives_the_derivative_of_the_way_taken():
+    slope = ad.grad(lambda x: x if x.item() != 0 else x * 0.0)  # the function is x, too
+    assert [slope(np.array(v)).item() for v in (0.0, 1.0)] == [0.0, 1.0]
+
+
 def test_long_doubles_pass_a_gate():
     x = ad.Tensor(np.array([1.0, -1.0], np.longdouble), requires_grad=True)
     x.relu().sum().backward()
