@@ -16,6 +16,7 @@ import numpy as np
 __all__ = [
     "Dataset",
     "load_breast_cancer",
+    "load_co2",
     "load_diabetes",
     "load_digits",
     "load_iris",
@@ -95,6 +96,18 @@ def load_longley() -> Dataset:
         (str(data.endog.name),),
         "Longley (1967)",
     )
+
+
+def load_co2() -> Dataset:
+    """2,225 weeks of carbon dioxide above Mauna Loa, 1958 to 2001, in parts per million, from statsmodels.
+
+    X is the day of each week, counted from the year 1 as `datetime.date.toordinal` does; weeks without a measurement are left out.
+    """
+    co2 = require("statsmodels.datasets.co2", "level2")
+    data = co2.load_pandas().data.dropna()
+    days = np.array([[float(day.toordinal())] for day in data.index])
+    source = "Keeling and Whorf (2004), Scripps Institution of Oceanography"
+    return Dataset("co2", days, data["co2"].to_numpy(dtype=float), ("day",), ("parts per million",), source)
 
 
 @cache
