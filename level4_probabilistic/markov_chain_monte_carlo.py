@@ -235,7 +235,9 @@ def metropolis(
     """Random-walk Metropolis with a Gaussian proposal (Metropolis et al. 1953).
 
     Args:
-        logpdf: log density up to a constant, at one point (dim,) → a number; −∞ outside the support.
+        logpdf: *logarithm* of the density up to a constant, at one point (dim,) → a number; −∞ outside the support.
+            The density itself would be sampled as exp(density), which is nearly flat: the walk drifts away, and
+            where it has, a warning says so.
         x0: (dim,), where every chain starts, or (n_chains, dim). Disperse the starts, or `rhat` has little
             to see.
         step_size: standard deviation σ of the proposal, one number or one a coordinate; it is not adapted.
@@ -254,15 +256,17 @@ def metropolis(
     step = proposal_step(step_size, position.shape[1])
     began, target = time.perf_counter(), Target(logpdf, None, vectorized)
     state = target.start(position, needs_gradient=False)
-    draws = np.empty((n_draws, *position.shape))
-    accepted = 0.0
+    draws, densities = np.empty((n_draws, *position.shape)), np.empty((n_draws, n_chains))
+    accepted = np.zeros(n_chains)
     for iteration in range(-n_warmup, n_draws):
         state, probability = metropolis_step(target, state, step, rng)
         if iteration >= 0:
-            draws[iteration] = state.position
-            accepted += probability.mean()
-    seconds = time.perf_counter() - began
-    return make_result(draws, accepted / n_draws, step[()], target.n_densities, seconds=seconds)
+            draws[iteration], densities[iteration] = state.position, state.log_density
+            accepted += probability
+    seconds, accepted = time.perf_counter() - began, accepted / n_draws
+    return make_result(
+        draws, accepted, step[()], target.n_densities, log_density=densities.T, seconds=seconds
+    )
 
 
 # %% [markdown]
@@ -275,7 +279,7 @@ def metropolis(
 
 # %%
 def hmc_step(target: Target, state: State, step_size: float, scale, n_steps: int, rng):  # practice: core
-    """Draw momenta, take `n_steps` leapfrog steps, accept or stay; (state, acceptance, diverging)."""
+    """Draw momenta, take `n_steps` leapfrog steps, accept or stay; (state, acceptance, diverging, H at the start)."""
     momentum = rng.standard_normal(state.position.shape)
     energy = np.vecdot(momentum, momentum) / 2 - state.log_density
     position, gradient = state.position, state.gradient
@@ -291,7 +295,7 @@ def hmc_step(target: Target, state: State, step_size: float, scale, n_steps: int
     log_ratio = np.where(np.isnan(log_ratio), -np.inf, log_ratio)
     accept = -rng.standard_exponential(len(density)) < log_ratio
     new = choose(accept, State(position, density, gradient), state)
-    return new, np.exp(np.minimum(log_ratio, 0.0)), log_ratio < -DIVERGENCE
+    return new, np.exp(np.minimum(log_ratio, 0.0)), log_ratio < -DIVERGENCE, energy
 
 
 # %% [markdown]
@@ -314,7 +318,7 @@ def hmc_step(target: Target, state: State, step_size: float, scale, n_steps: int
 def nuts_step(
     target: Target, state: State, step_size: float, scale, max_tree_depth: int, rng
 ):  # practice: core
-    """One NUTS transition of every chain; (state, acceptance, diverging, depth, saturated)."""
+    """One NUTS transition of every chain; (state, acceptance, diverging, depth, saturated, H at the start)."""
     chains = len(state.position)
     momentum = rng.standard_normal(state.position.shape)
     energy = np.vecdot(momentum, momentum) / 2 - state.log_density  # H₀
@@ -354,7 +358,7 @@ def nuts_step(
         momentum_sum[who] += new.momentum_sum
         log_weight[who] = np.logaddexp(log_weight[who], new.log_weight)
         growing[who] = new.usable & ~turned
-    return chosen, acceptance / n_leaves, diverging, depth, growing
+    return chosen, acceptance / n_leaves, diverging, depth, growing, energy
 
 
 # %% [markdown]
@@ -428,7 +432,8 @@ def hmc(
     def step(state, step_size, scale):
         most = min(1024, max(1, int(np.ceil(path_length / step_size))))
         n_steps = int(rng.integers(1, most + 1))
-        return *hmc_step(target, state, step_size, scale, n_steps, rng), none, none
+        *drawn, energy = hmc_step(target, state, step_size, scale, n_steps, rng)
+        return *drawn, none, none, energy
 
     def trial(state, step_size, scale):
         return trial_acceptance(target, state, step_size, scale, rng)

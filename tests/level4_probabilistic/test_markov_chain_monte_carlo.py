@@ -282,7 +282,7 @@ def test_a_hamiltonian_step_turns_a_normal_by_the_travel_time():
     start = np.random.default_rng(5).standard_normal((40, 2))
     rng, same_rng = np.random.default_rng(6), np.random.default_rng(6)
     scale = np.ones(2)
-    new, acceptance, diverging = markov_chain_monte_carlo.hmc_step(
+    new, acceptance, diverging, _ = markov_chain_monte_carlo.hmc_step(
         a_target(), state_at(start), 0.001, scale, 700, rng
     )
     momentum = same_rng.standard_normal((40, 2))
@@ -296,7 +296,7 @@ def test_a_hamiltonian_step_leaves_the_target_as_it_is():
     state = state_at(rng.logistic(size=(N_CHAINS, 1)), logistic_log_density, logistic_gradient)
     target = a_target(logistic_log_density, logistic_gradient)
     for n_steps in (1, 2, 3):
-        state, acceptance, _ = markov_chain_monte_carlo.hmc_step(
+        state, acceptance, *_ = markov_chain_monte_carlo.hmc_step(
             target, state, 2.0, np.array([1.3]), n_steps, rng
         )
     assert acceptance.mean() < 0.98, "steps this coarse must be rejected now and then"
@@ -305,7 +305,7 @@ def test_a_hamiltonian_step_leaves_the_target_as_it_is():
 
 def test_a_lost_trajectory_is_rejected_and_told():
     start = np.ones((3, 2))
-    new, acceptance, diverging = markov_chain_monte_carlo.hmc_step(
+    new, acceptance, diverging, _ = markov_chain_monte_carlo.hmc_step(
         a_target(), state_at(start), 50.0, np.ones(2), 5, np.random.default_rng(0)
     )
     assert diverging.all() and not acceptance.any()
@@ -448,7 +448,7 @@ def test_a_nuts_step_leaves_the_target_as_it_is():
     state = state_at(rng.logistic(size=(N_CHAINS, 1)), logistic_log_density, logistic_gradient)
     target = a_target(logistic_log_density, logistic_gradient)
     for step_size in (2.5, 1.5, 0.8):
-        state, acceptance, _, depth, saturated = markov_chain_monte_carlo.nuts_step(
+        state, acceptance, _, depth, saturated, _ = markov_chain_monte_carlo.nuts_step(
             target, state, step_size, np.array([1.2]), 10, rng
         )
         np.testing.assert_allclose(state.log_density, logistic_log_density(state.position))
@@ -462,7 +462,7 @@ def test_a_nuts_step_leaves_a_target_in_several_dimensions_as_it_is():
     target = a_target(logistic_log_density, logistic_gradient)
     state = state_at(rng.logistic(size=(N_CHAINS, 3)), logistic_log_density, logistic_gradient)
     for _ in range(3):
-        state, _, _, depth, _ = markov_chain_monte_carlo.nuts_step(
+        state, _, _, depth, *_ = markov_chain_monte_carlo.nuts_step(
             target, state, 0.5, np.array([1.0, 1.5, 2.0]), 10, rng
         )
     assert depth.max() >= 4
@@ -484,7 +484,7 @@ def test_a_nuts_step_doubles_until_it_turns():
     step, depths = np.array([0.05, 0.1, 0.2]), []
     for seed in range(60):
         position = np.random.default_rng(1000 + seed).standard_normal((1, 3))
-        _, _, _, depth, _ = markov_chain_monte_carlo.nuts_step(
+        _, _, _, depth, *_ = markov_chain_monte_carlo.nuts_step(
             a_target(), state_at(position), 1.0, step, 10, np.random.default_rng(seed)
         )
         depths.append(depth[0])
@@ -494,7 +494,7 @@ def test_a_nuts_step_doubles_until_it_turns():
 
 def test_a_nuts_step_ends_at_the_depth_that_it_is_allowed():
     state = state_at(np.ones((3, 2)))
-    _, _, _, depth, saturated = markov_chain_monte_carlo.nuts_step(
+    _, _, _, depth, saturated, _ = markov_chain_monte_carlo.nuts_step(
         a_target(), state, 1e-4, np.ones(2), 4, np.random.default_rng(0)
     )
     assert (depth == 4).all() and saturated.all()
@@ -717,6 +717,69 @@ def test_dual_averaging_finds_the_step_size():
     assert averaging.average == pytest.approx(-np.log(0.8), rel=0.05)
 
 
+def test_dual_averaging_leans_to_large_steps():
+    """Where every step would do, the first one tried is about ten times the last: mu = log 10 ε (Hoffman and Gelman 2014)."""
+    averaging = sampler_adaptation.DualAveraging(0.3, 0.8)
+    assert averaging.update(0.8) == pytest.approx(3.0), "on target from the start: the step is exp(mu)"
+    assert averaging.update(0.8) == pytest.approx(3.0)
+    averaging.restart(0.02)
+    assert averaging.update(0.8) == pytest.approx(0.2), "a restart leans again"
+
+
+def test_dual_averaging_is_the_recursion_on_the_page():
+    averaging, mean_error, log_average = sampler_adaptation.DualAveraging(0.5, 0.7), 0.0, math.log(0.5)
+    for t, acceptance in enumerate((0.1, 0.9, 0.4, 1.0), start=1):
+        mean_error = (1 - 1 / (t + 10)) * mean_error + (0.7 - acceptance) / (t + 10)
+        log_step = math.log(5.0) - math.sqrt(t) / 0.05 * mean_error
+        log_average = t**-0.75 * log_step + (1 - t**-0.75) * log_average
+        assert averaging.update(acceptance) == pytest.approx(math.exp(log_step)), t
+        assert averaging.average == pytest.approx(math.exp(log_average)), t
+
+
+def test_the_step_size_listens_to_a_chain_left_behind():
+    laggard = sampler_adaptation.Laggard(8, 0.8)
+    acceptance = np.full(8, 0.9)
+    acceptance[5] = 0.0
+    heard = [laggard.heed(acceptance) for _ in range(30)]
+    assert heard[0] == pytest.approx(acceptance.mean()), "a single refusal is nothing"
+    assert heard[-1] == 0.0, "after thirty refusals in a row the chain is listened to"
+    acceptance[5] = 0.9
+    heard = [laggard.heed(acceptance) for _ in range(10)]
+    assert heard[-1] == pytest.approx(0.9), "it has caught up"
+
+
+def test_a_reasonable_step_size_crosses_the_acceptance():
+    """The acceptance exp(−ε) crosses 0.8 at 0.22: halved from 1 to below, doubled from 0.01 to above."""
+    below = sampler_adaptation.reasonable_step_size(lambda step: math.exp(-step), 1.0)
+    above = sampler_adaptation.reasonable_step_size(lambda step: math.exp(-step), 0.01)
+    assert (below, above) == (0.125, 0.32)
+
+
+def quartic_log_density(x):
+    return -np.sum(x**4, axis=-1) / 4
+
+
+@pytest.mark.parametrize("chains", [5, 8, 40])
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+@pytest.mark.filterwarnings("ignore:.*diverged")
+def test_a_chain_that_starts_far_out_is_rescued(sampler, chains):
+    """At 10 the density bends three hundred times as sharply as at 1; the other chains must not hide it."""
+    start = np.append(np.linspace(-1, 1, chains - 1), 10.0)[:, None]
+    result = sampler(
+        quartic_log_density,
+        lambda x: -(x**3),
+        start,
+        200,
+        n_warmup=300,
+        n_chains=chains,
+        rng=0,
+        vectorized=True,
+    )
+    distinct = [len(np.unique(chain)) for chain in result.draws]
+    assert min(distinct) > 100, f"a chain stands still: {distinct}"
+    assert np.abs(result.draws).max() < 5 and rhat(result.draws)[0] < 1.1
+
+
 def test_windows_double_as_in_stan():
     assert sampler_adaptation.adaptation_windows(1000) == (75, [100, 150, 250, 450, 950])
     assert sampler_adaptation.adaptation_windows(100) == (15, [90])
@@ -726,6 +789,21 @@ def test_windows_double_as_in_stan():
 def test_the_variance_is_within_chains():
     window = np.random.default_rng(0).normal(size=(200, 4, 1)) + 100 * np.arange(4)[None, :, None]
     assert sampler_adaptation.shrunken_variance(window)[0] == pytest.approx(1, rel=0.2)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_the_metric_is_the_same_in_any_unit(unit):
+    window = np.random.default_rng(0).normal(size=(50, 2, 3))
+    variance = sampler_adaptation.shrunken_variance(window)
+    np.testing.assert_allclose(
+        sampler_adaptation.shrunken_variance(unit * window), unit**2 * variance, rtol=1e-12
+    )
+    exact = window.var(axis=0, ddof=1).mean(axis=0) * (100 + 0.005) / 105
+    np.testing.assert_allclose(variance, exact, rtol=1e-12)
+    window[..., 1] = 7.0
+    assert sampler_adaptation.shrunken_variance(window, np.array([4.0, 5.0, 6.0]))[1] == 5.0, (
+        "it keeps its unit"
+    )
 
 
 # Does the gradient belong to the density?
@@ -1062,12 +1140,127 @@ def test_the_summary_says_what_is_wrong_and_what_to_try():
         "Do not trust these draws yet",
         "R-hat is .* above 1.01: the chains do not agree. Raise n_warmup",
         r"ESS is \d+ for x\d, below 400: .* More draws alone are no remedy.* several modes .*reparameterize",
-        "7 of 2000 draws diverged: .* Raise target_accept .* non-centered",
+        "7 of 2000 draws diverged .7 of them in chain 0.: .* Raise target_accept .* non-centered",
     ):
         assert re.search(words, text), words
     assert len(apart.summary().problems) == 3
     short = result_of(result.draws[:, :80]).summary()
     assert re.search(r"ESS is 1\d\d for x\d, .* \(about [34] times\)", short.problems[-1])
+
+
+def a_frozen_run(sampler):
+    """No warm-up, and a step that is far too long for the last of eight chains."""
+    start = np.append(np.linspace(-1, 1, 7), 30.0)[:, None]
+    arguments = {"n_warmup": 0, "n_chains": 8, "rng": 0, "vectorized": True, "step_size": 0.8}
+    if sampler is metropolis:  # at 30 the walls are steep on both sides
+        return sampler(
+            lambda x: np.where(np.abs(x[:, 0]) < 20, -(x[:, 0] ** 2) / 2, -1e6 * np.abs(x[:, 0] - 30.0)),
+            start,
+            300,
+            **arguments,
+        )
+    return sampler(quartic_log_density, lambda x: -(x**3), start, 300, **arguments)
+
+
+@pytest.mark.parametrize("sampler", [metropolis, hmc, nuts])
+@pytest.mark.filterwarnings("ignore:.*diverged")
+def test_a_chain_that_stands_still_is_told_as_what_it_is(sampler):
+    with pytest.warns(
+        UserWarning, match="1 chain of 8 stood still: chain 7 for 300 of its 300 draws, from draw 0"
+    ):
+        result = a_frozen_run(sampler)
+    assert result.chain_acceptance[7] < 0.01 < 0.5 < result.chain_acceptance[:7].min()
+    assert result.acceptance == pytest.approx(result.chain_acceptance.mean())
+    summary = result.summary()
+    assert "(0.00 in chain 7)" in summary.sampling
+    assert summary.problems[0].startswith("1 chain of 8 stood still: chain 7 for 300 of its 300 draws")
+    wanted = "step_size smaller" if sampler is metropolis else "Let the step size adapt .*raise target_accept"
+    assert re.search(wanted, summary.problems[0])
+    assert "the chains do not agree. First mend the standstill." in str(summary)
+    assert "Raise n_draws" not in str(summary) and "raise n_draws" not in str(summary), (
+        "more draws do not help"
+    )
+    if sampler is not metropolis:
+        assert "of them in chain 7)" in str(summary)
+
+
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+@pytest.mark.filterwarnings("ignore:.*diverged")
+def test_what_is_advised_against_a_standstill_helps(sampler):
+    """The first advice: let the step size adapt."""
+    start = np.append(np.linspace(-1, 1, 7), 30.0)[:, None]
+    mended = sampler(
+        quartic_log_density, lambda x: -(x**3), start, 300, n_warmup=300, n_chains=8, rng=0, vectorized=True
+    )
+    assert not any("stood still" in problem for problem in mended.summary().problems)
+    assert rhat(mended.draws)[0] < 1.05
+
+
+def test_a_standstill_is_told_from_chance():
+    """Refusals by chance make stretches, too: at 10 % acceptance some fifty in a row among 4,000 draws."""
+    rng = np.random.default_rng(0)
+    places = np.cumsum(rng.random((4, 1000)) < 0.1, axis=1)
+    assert not chain_diagnostics.standstill(places[..., None].astype(float))[2].any()
+    moving = rng.normal(size=(4, 400, 2))
+    moving[2, 100:160] = moving[2, 100]
+    longest, first, frozen = chain_diagnostics.standstill(moving)
+    assert (longest[2], first[2], frozen.tolist()) == (60, 100, [False, False, True, False])
+    moving[2, 100:160, 1] = np.arange(60)
+    assert not chain_diagnostics.standstill(moving)[2].any(), "one coordinate may stay, the chain moves"
+    assert chain_diagnostics.standstill(np.zeros((4, 100, 1)))[2].all(), "no chain moves"
+
+
+def test_gibbs_on_a_discrete_coordinate_is_not_called_a_standstill():
+    result = gibbs([lambda x, rng: float(rng.random() < 1e-3)], [0.0], 200, n_warmup=0, rng=0)
+    assert not any("stood still" in problem for problem in result.summary().problems)
+
+
+def test_e_bfmi_compares_the_energy_with_its_changes():
+    """In equilibrium d / (d/2 + Var ℓ): 1 for a normal; for a heavy tail (Cauchy) less."""
+    rng = np.random.default_rng(0)
+    energy = np.array([[0.0, 1.0, 3.0, 2.0]])
+    assert chain_diagnostics.e_bfmi(energy)[0] == pytest.approx((1 + 4 + 1) / 3 / 1.25)
+    start = rng.normal(size=(4, 3))
+    good = nuts(
+        normal_log_density, normal_gradient, start, 800, n_warmup=0, step_size=0.2, rng=1, vectorized=True
+    )
+    np.testing.assert_allclose(good.log_density, normal_log_density(good.draws))
+    np.testing.assert_allclose(good.summary().e_bfmi, 1, atol=0.2)
+    potential = -good.log_density[
+        :, :-1
+    ]  # H of the next trajectory is this and fresh momenta, ½χ² with 3 degrees
+    kinetic = good.energy[:, 1:] - potential
+    assert kinetic.min() >= -1e-9 and kinetic.mean() == pytest.approx(1.5, abs=0.1)
+    heavy = hmc(
+        lambda x: -np.log1p(x[:, 0] ** 2), lambda x: -2 * x / (1 + x**2), np.linspace(-3, 3, 4)[:, None], 1500,
+        n_warmup=0, step_size=0.5, rng=0, vectorized=True,
+    )  # fmt: skip
+    formula = 1 / (0.5 + heavy.log_density.var())
+    assert heavy.summary().e_bfmi.mean() == pytest.approx(formula, rel=0.35)
+    assert any("E-BFMI is 0." in problem for problem in heavy.summary().problems) == (
+        heavy.summary().e_bfmi.min() < 0.3
+    )
+    walk = metropolis(normal_log_density, [0.0], 50, step_size=1.0, n_warmup=0, rng=0)
+    assert np.isnan(walk.summary().e_bfmi).all()
+
+
+def test_a_density_in_place_of_its_logarithm_is_suspected():
+    with pytest.warns(UserWarning, match="is it the density instead of its logarithm"):
+        metropolis(lambda x: math.exp(-(x @ x) / 2), [0.0], 300, step_size=2.0, rng=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for shift in (0.0, 3.0, 100.0):
+            metropolis(lambda x: shift - x @ x / 2, [0.0], 300, step_size=2.0, n_warmup=0, rng=0)  # noqa: B023
+        metropolis(lambda x: 0.0 if abs(x[0]) < 1 else -np.inf, [0.0], 300, step_size=1.0, n_warmup=0, rng=0)
+
+
+@pytest.mark.parametrize("sampler", [hmc, nuts])
+def test_single_precision_functions_are_summed_in_double(sampler):
+    start = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
+    logpdf, gradient = (lambda x: normal_log_density(x).astype(np.float32)), (lambda x: -x.astype(np.float32))
+    result = sampler(logpdf, gradient, start, 300, n_warmup=100, rng=0, vectorized=True)
+    assert result.draws.dtype == result.energy.dtype == result.log_density.dtype == np.float64
+    assert result.draws.std() == pytest.approx(1, abs=0.15)
 
 
 def test_the_summary_counts_what_the_draws_cost():
@@ -1282,6 +1475,13 @@ def test_diagnostics_say_what_they_cannot_judge():
         assert np.isnan(rhat(np.zeros(10)))
     with pytest.warns(RuntimeWarning, match="NaN"):
         assert np.isnan(effective_sample_size(np.full((2, 10), np.nan)))
+    with pytest.warns(RuntimeWarning, match="the draws are all equal to 3: the chains never moved"):
+        assert np.isnan(rhat(np.full((4, 100), 3.0)))
+    moving = np.random.default_rng(0).normal(size=(4, 100, 2)) * [1, 0] + [0, 2]
+    with pytest.warns(RuntimeWarning, match="draws of parameter 1 are all equal to 2"):
+        assert np.isnan(rhat(moving)).tolist() == [False, True]
+    with pytest.warns(RuntimeWarning, match="all equal"):
+        assert np.isnan(chain_diagnostics.monte_carlo_standard_error(np.ones((4, 100)), "sd"))
     assert rhat(np.repeat([[1.0], [2.0]], 9, axis=1)) == np.inf, (
         "chains that stand still, each somewhere else"
     )
@@ -1291,6 +1491,18 @@ def test_diagnostics_say_what_they_cannot_judge():
         rhat(np.zeros((2, 0)))
     with pytest.raises(TypeError, match="real numbers"):
         rhat(np.array([["a"]]))
+
+
+@pytest.mark.parametrize(
+    "diagnostic", [rhat, effective_sample_size, chain_diagnostics.monte_carlo_standard_error]
+)
+def test_transposed_draws_are_suspected(diagnostic):
+    draws = np.random.default_rng(0).normal(size=(4, 100)) + 3 * np.arange(4)[:, None]
+    with pytest.warns(RuntimeWarning, match="100 chains of 4 draws: is the array transposed"):
+        diagnostic(draws.T)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        diagnostic(draws)
 
 
 # The user's functions and arrays

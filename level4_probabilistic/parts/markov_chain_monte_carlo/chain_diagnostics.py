@@ -34,6 +34,7 @@
 # %%
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -43,7 +44,9 @@ from shared.agreement import Comparison
 from shared.arrays import validate_choice
 from shared.special import ndtri
 
-__all__ = ["agree_with_arviz", "effective_sample_size", "monte_carlo_standard_error", "rhat"]
+__all__ = [
+    "agree_with_arviz", "e_bfmi", "effective_sample_size", "monte_carlo_standard_error", "rhat", "standstill",
+]  # fmt: skip
 
 
 # %%
@@ -105,8 +108,8 @@ def rhat(draws) -> float | np.ndarray:
 
     Returns:
         A float, or an array of the shape of one draw. NaN, with a warning, for fewer than two chains
-        or four draws, or where a draw is NaN; NaN where all draws are equal; infinite where every chain
-        stands still at a place of its own.
+        or four draws, where a draw is NaN, or where all draws are equal; infinite where every chain
+        stands still at a place of its own. More chains than draws are warned of: the array may be transposed.
 
     Raises:
         ValueError: no draws. TypeError: draws that are not numbers.
@@ -115,6 +118,7 @@ def rhat(draws) -> float | np.ndarray:
     """
     draws, shape, usable = _prepare(draws, minimum_chains=2)
     if usable.any():
+        _warn_of_equal_draws(draws[:, :, usable])
         chains = split_chains(draws[:, :, usable])
         location = _rhat_of_chains(rank_normalize(chains))
         folded = np.abs(chains - np.median(chains, axis=(0, 1)))
@@ -205,7 +209,8 @@ def effective_sample_size(draws, kind: str = "bulk") -> float | np.ndarray:
 
     Returns:
         A float, or an array of the shape of one draw. NaN, with a warning, for fewer than four draws or
-        where a draw is NaN. Draws that are all equal count each (as in ArviZ): look at them before you cheer.
+        where a draw is NaN. Draws that are all equal count each (as in ArviZ): inspect them. More chains than
+        draws are warned of: the array may be transposed.
 
     Raises:
         ValueError: no draws, an unknown kind. TypeError: draws that are not numbers.
@@ -256,14 +261,89 @@ def monte_carlo_standard_error(draws, kind: str = "mean") -> float | np.ndarray:
         return _restore(np.empty(0), usable, shape)
     if kind == "mean":
         variance = squares.sum(axis=(0, 1)) / (squares.shape[0] * squares.shape[1] - 1)
-        return _restore(np.sqrt(variance / effective_sample_size(draws, "mean")), usable, shape)
+        return _restore(np.sqrt(variance / _effective_size(split_chains(draws))), usable, shape)
+    _warn_of_equal_draws(draws)
     second = squares.mean(axis=(0, 1))
-    spread = ((squares**2).mean(axis=(0, 1)) - second**2) / effective_sample_size(squares, "mean")
+    spread = ((squares**2).mean(axis=(0, 1)) - second**2) / _effective_size(split_chains(squares))
     with np.errstate(invalid="ignore", divide="ignore"):
         return _restore(np.sqrt(spread / second / 4), usable, shape)
 
 
+# %% [markdown]
+# ## Did a chain stand still?
+#
+# A chain that refuses every proposal repeats one point. The acceptance, averaged over chains, hardly shows it, and its
+# refusals need not be divergences. So the longest stretch of equal draws is counted chain by chain. It is more than chance if
+# $S(1-a)^k$, about how many stretches of $k$ refusals one expects in $S$ draws that move with probability $a$, is below
+# $10^{-3}$; for $a$ we take the middle one of the chains, but at least 5 %. Half of a chain at one point is too much in any case.
+
+
 # %%
+def standstill(draws: Float[np.ndarray, "chains n d"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Longest stretch of equal draws of each chain, its first draw, and whether it is a standstill; each (chains,).
+
+    A standstill is a twentieth of the chain or more, at least 20 draws, and more than chance. O(S d).
+    """
+    chains, n, _ = draws.shape
+    longest, first = np.zeros(chains, int), np.zeros(chains, int)
+    moves = np.any(draws[:, 1:] != draws[:, :-1], axis=2)
+    for chain, moved in enumerate(moves):
+        edges = np.concatenate([[0], np.flatnonzero(moved) + 1, [n]])
+        longest[chain] = np.diff(edges).max()
+        first[chain] = edges[np.argmax(np.diff(edges))]
+    if n < 20:
+        return longest, first, np.zeros(chains, bool)
+    stays = min(1 - np.median(moves.mean(axis=1)), 0.95)
+    chance = math.log(1e-3 / (chains * n)) / math.log(stays) if stays > 0 else 0.0
+    return longest, first, longest >= max(20, n / 20, min(chance, n / 2))
+
+
+# %% [markdown]
+# ## E-BFMI: can the momenta change the energy fast enough?
+#
+# A trajectory keeps its energy $E$; only fresh momenta change it, by as much as kinetic energies differ. If the energies of
+# the target spread far wider than that, the chain wanders from energy to energy as a random walk, and what lies at rare energies
+# (tails, the neck and mouth of a funnel) is seen late. The energy's Bayesian fraction of missing information (Betancourt 2016)
+#
+# $$\text{E-BFMI} = \frac{\sum_n (E_n - E_{n-1})^2}{\sum_n (E_n - \bar E)^2}$$
+#
+# compares the two. In equilibrium, and as far as the integrator keeps the energy, $E_n-E_{n-1}$ is the fresh kinetic energy less the
+# one at the end of the last trajectory: two independent $\frac12\chi^2_d$ of variance $d/2$. So its value is
+# $d\,/\,(\frac d2 + \operatorname{Var}\ell)$: 1 for a normal, where $\operatorname{Var}\ell=\frac d2$, and small where the log density
+# of the draws spreads much more. Coarse steps add their own error to the numerator. Stan warns below 0.3. The least over the
+# chains counts.
+
+
+# %%
+def e_bfmi(energy) -> np.ndarray:
+    """Energy Bayesian fraction of missing information of each chain, (chains,), equal to `arviz.bfmi`.
+
+    Args:
+        energy: (chains, draws), as in `SamplerResult.energy`.
+
+    Returns:
+        NaN for chains of fewer than two draws, or whose energy does not change or is not finite.
+    """
+    energy = np.atleast_2d(np.asarray(energy, float))
+    if energy.shape[1] < 2:
+        return np.full(len(energy), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.mean(np.diff(energy, axis=1) ** 2, axis=1) / energy.var(axis=1)
+
+
+# %%
+def _warn_of_equal_draws(draws: Float[np.ndarray, "m n d"]) -> None:
+    equal = np.flatnonzero(np.ptp(draws, axis=(0, 1)) == 0)
+    if len(equal):
+        which = "the draws are" if draws.shape[2] == 1 else f"the draws of parameter {equal[0]} are"
+        warnings.warn(
+            f"{which} all equal to {draws[0, 0, equal[0]]:g}: the chains never moved, or it is a constant. The result "
+            "is NaN.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
 def _prepare(
     draws, minimum_chains: int
 ) -> tuple[Float[np.ndarray, "m n d"], tuple[int, ...], Bool[np.ndarray, " d"]]:
@@ -287,6 +367,13 @@ def _prepare(
             stacklevel=3,
         )
         usable[:] = False
+    elif draws.shape[0] > draws.shape[1]:
+        warnings.warn(
+            f"draws of shape (chains, draws) = {draws.shape[:2]} are {draws.shape[0]:,} chains of {draws.shape[1]:,} draws: "
+            "is the array transposed? Chains come first, draws second.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return draws, shape, usable
 
 
@@ -307,6 +394,18 @@ def agree_with_arviz(comparison: Comparison, draws: np.ndarray) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of its coming major version
         import arviz
+    energy = (
+        np.cumsum(draws[:, :201, 0], axis=1) + draws[:, :201, 1]
+    )  # energies that wander, any numbers will do
+    a, b = comparison.run(lambda: e_bfmi(energy), lambda: np.asarray(arviz.bfmi(energy)))
+    comparison.compare(
+        "E-BFMI",
+        a,
+        b,
+        tolerance=1e-9,
+        measure="elementwise",
+        reason="the same formula in another order of summation: rounding only",
+    )
     rough = draws[:, :201, :4].copy()
     rough[..., 1] = np.round(rough[..., 1])  # ties
     rough[::2, :, 2] += 10  # chains that disagree

@@ -20,7 +20,8 @@
 # Sources: Hoffman and Gelman (2014) for the step size; the Stan reference manual (Carpenter et al. 2017)
 # for the schedule of windows and the shrinkage. One thing differs from Stan: our chains move in step, so
 # they **adapt together**. There is one step size and one metric, learnt from the draws of all chains; four
-# chains then learn a metric in a quarter of the time.
+# chains then learn a metric in a quarter of the time. The price is that a mean over chains can hide one of them:
+# see *No chain is left behind*.
 
 # %%
 from __future__ import annotations
@@ -42,7 +43,9 @@ from level4_probabilistic.parts.markov_chain_monte_carlo.sampler_targets import 
 )
 from shared.arrays import validate_number
 
-__all__ = ["DualAveraging", "adaptation_windows", "reasonable_step_size", "run", "shrunken_variance"]
+__all__ = [
+    "DualAveraging", "Laggard", "adaptation_windows", "reasonable_step_size", "run", "shrunken_variance",
+]  # fmt: skip
 
 
 # %% [markdown]
@@ -97,6 +100,34 @@ class DualAveraging:
 
 
 # %% [markdown]
+# ## No chain is left behind
+#
+# With $M$ chains the mean acceptance stays at the target although one chain refuses everything, as soon as
+# $(M-1)/M \ge \delta$: from five chains on at $\delta=0.8$. Nothing would then rescue a chain that began where the density
+# bends more sharply than elsewhere. So each chain keeps a running mean of its own acceptance,
+#
+# $$a_m \leftarrow a_m + \tfrac1{10}(\alpha_m - a_m),$$
+#
+# and as long as the least of them is below $\delta/4$, the step size listens to that chain alone: it shrinks until the chain moves,
+# and grows again when the chain has caught up. An accepted chain with $\alpha\approx\delta$ comes down to $\delta/4$ by some
+# fourteen refusals in a row ($0.9^{14}<\frac14$), so that chains that mix are served by their mean, as before.
+
+
+# %%
+class Laggard:
+    """The acceptance that the step size is to learn from: the mean over chains, or that of a chain left behind."""
+
+    def __init__(self, chains: int, target: float, *, memory: float = 10.0, share: float = 0.25):
+        self.running, self.least, self.memory = np.full(chains, target), share * target, memory
+
+    def heed(self, acceptance: Float[np.ndarray, " chains"]) -> float:
+        """Take in one acceptance probability a chain, and return the one to adapt to."""
+        self.running += (acceptance - self.running) / self.memory
+        worst = int(np.argmin(self.running))
+        return float(acceptance[worst] if self.running[worst] < self.least else acceptance.mean())
+
+
+# %% [markdown]
 # ## The metric, in windows
 #
 # The best diagonal metric makes every coordinate's posterior standard deviation 1, so it is estimated by
@@ -130,17 +161,20 @@ def adaptation_windows(n_warmup: int) -> tuple[int, list[int]]:
 
 # %% [markdown]
 # A window of $n$ draws in all knows the variance to a relative error of about $\sqrt{2/n}$ at best; it is
-# shrunk a little towards a small number, $\frac{n}{n+5}\hat\sigma^2 + \frac{5}{n+5}10^{-3}$, so that no
-# coordinate is ever given no unit at all. The variance is taken within each chain and then averaged: chains
+# shrunk a little, to $\frac{n+0.005}{n+5}\hat\sigma^2$. Stan adds $\frac{5}{n+5}10^{-3}$ in place of a multiple of $\hat\sigma^2$, which is
+# the same for a coordinate of width 1, but takes over for one that is a millionth wide; ours is the same in any unit. A coordinate
+# that did not move keeps the unit that it had. The variance is taken within each chain and then averaged: chains
 # that sit in different modes must not stretch the metric across the gap between them.
 
 
 # %%
-def shrunken_variance(window: Float[np.ndarray, "n chains dim"]) -> Float[np.ndarray, " dim"]:
-    """Mean over chains of the within-chain variances of one window, shrunk as Stan does."""
+def shrunken_variance(
+    window: Float[np.ndarray, "n chains dim"], before: Float[np.ndarray, " dim"] | float = 1.0
+) -> Float[np.ndarray, " dim"]:
+    """Mean over chains of the within-chain variances of one window, shrunk; `before` where nothing moved."""
     count = window.shape[0] * window.shape[1]
     variance = window.var(axis=0, ddof=1).mean(axis=0)
-    return count / (count + 5) * variance + 5 / (count + 5) * 1e-3
+    return np.where(variance > 0, (count + 5e-3) / (count + 5) * variance, before)
 
 
 # %% [markdown]
@@ -184,7 +218,7 @@ def run(
     """Warm up, then draw.
 
     Args:
-        step: `step(state, step_size, scale)` → state, acceptance, diverging, tree depth, saturated: one
+        step: `step(state, step_size, scale)` → state, acceptance, diverging, tree depth, saturated, energy: one
             transition of every chain. trial: `trial(state, step_size, scale)` → mean acceptance of one
             leapfrog step.
         step_size: where to begin, or None.
@@ -200,21 +234,25 @@ def run(
     if step_size is None:
         step_size = reasonable_step_size(lambda size: trial(state, size, scale))
     state, step_size, scale = _warm_up(step, trial, state, step_size, scale, n_warmup, target_accept)
-    draws, records = np.empty((n_draws, *x0.shape)), []
+    draws, densities, records = np.empty((n_draws, *x0.shape)), np.empty((n_draws, len(x0))), []
     for iteration in range(n_draws):
         state, *record = step(state, step_size, scale)
-        draws[iteration] = state.position
+        draws[iteration], densities[iteration] = state.position, state.log_density
         records.append(record)
-    acceptance, diverging, depth, saturated = (np.stack(part, axis=1) for part in zip(*records, strict=True))
+    acceptance, diverging, depth, saturated, energy = (
+        np.stack(part, axis=1) for part in zip(*records, strict=True)
+    )
     warn_of_trouble(int(diverging.sum()), int(saturated.sum()), diverging.size, target_accept)
     return make_result(
         draws,
-        acceptance.mean(),
+        acceptance.mean(axis=1),
         step_size,
         target.n_gradients,
         inverse_metric=scale**2,
         diverging=diverging,
         tree_depth=depth,
+        log_density=densities.T,
+        energy=energy,
         gradient_checked=bool(check_gradient),
         seconds=time.perf_counter() - began,
     )
@@ -222,16 +260,16 @@ def run(
 
 def _warm_up(step, trial, state: State, step_size: float, scale, n_warmup: int, target_accept: float):
     """The state, step size and scale after `n_warmup` draws that are thrown away."""
-    averaging = DualAveraging(step_size, target_accept)
+    averaging, laggard = DualAveraging(step_size, target_accept), Laggard(len(state.position), target_accept)
     first, ends = adaptation_windows(n_warmup)
     window: list[np.ndarray] = []
     for iteration in range(n_warmup):
         state, acceptance, *_ = step(state, step_size, scale)
-        step_size = averaging.update(float(acceptance.mean()))
+        step_size = averaging.update(laggard.heed(acceptance))
         if ends and first <= iteration < ends[-1]:
             window.append(state.position)
         if iteration + 1 in ends:
-            scale, window = np.sqrt(shrunken_variance(np.stack(window))), []
+            scale, window = np.sqrt(shrunken_variance(np.stack(window), scale**2)), []
             now = (state, scale)
             step_size = reasonable_step_size(lambda size: trial(now[0], size, now[1]), step_size)  # noqa: B023
             averaging.restart(step_size)

@@ -16,7 +16,7 @@
 # Monte Carlo standard error of the mean, the 5 % and 95 % quantiles, $\hat R$, and the effective sample sizes
 # of bulk and tail; below it what the draws cost, and, in words, what is wrong and what to try. The numbers come from
 # `chain_diagnostics` and equal those of `arviz.summary`. The limits, $\hat R \le 1.01$ and 400 effective
-# draws, are those of Vehtari et al. (2021).
+# draws, are those of Vehtari et al. (2021), that of E-BFMI, 0.3, is Stan's.
 
 # %%
 from __future__ import annotations
@@ -30,15 +30,17 @@ import numpy as np
 from jaxtyping import Float
 
 from level4_probabilistic.parts.markov_chain_monte_carlo.chain_diagnostics import (
+    e_bfmi,
     effective_sample_size,
     monte_carlo_standard_error,
     rhat,
+    standstill,
 )
 from shared import linalg
 
 __all__ = ["SamplerSummary", "summarize"]
 
-MOST_RHAT, LEAST_ESS = 1.01, 400
+MOST_RHAT, LEAST_ESS, LEAST_E_BFMI = 1.01, 400, 0.3
 MOST_ROWS = 20
 """The printed table shows no more coordinates than these; the attributes hold all."""
 MOST_TIMES = 10
@@ -55,6 +57,7 @@ class SamplerSummary:
     Attributes:
         names: of the coordinates.
         mean, sd, mcse_mean, q5, q95, r_hat, ess_bulk, ess_tail: (dim,).
+        e_bfmi: (chains,), the energy's fraction of missing information (HMC and NUTS; NaN elsewhere).
         sampling: how the sampling went, in one line.
         problems: what is wrong and what to try, one sentence or two each; empty if nothing was found.
         advice: what would make the sampling cheaper; it says nothing against the draws.
@@ -72,6 +75,7 @@ class SamplerSummary:
     r_hat: Float[np.ndarray, " dim"]
     ess_bulk: Float[np.ndarray, " dim"]
     ess_tail: Float[np.ndarray, " dim"]
+    e_bfmi: Float[np.ndarray, " chains"]
     sampling: str
     problems: tuple[str, ...]
     advice: tuple[str, ...]
@@ -118,6 +122,7 @@ def summarize(result: Any, names=None) -> SamplerSummary:
     return SamplerSummary(
         names=names,
         **numbers,
+        e_bfmi=e_bfmi(result.energy),
         sampling=_sampling(result),
         problems=problems,
         advice=advice,
@@ -133,7 +138,8 @@ def summarize(result: Any, names=None) -> SamplerSummary:
 # ## In words
 #
 # The effective sample size grows in proportion to the draws, so how many more are needed is known. That is
-# not so for $\hat R$: chains may need longer to mix, or never mix at all. A gradient that is off by a factor or
+# not so for $\hat R$: chains may need longer to mix, or never mix at all. A chain that stood still comes before both, since it
+# explains them, and wants another remedy. A gradient that is off by a factor or
 # a sign keeps the target, as acceptance sees the true density, but hardly moves; so where it was not checked,
 # that comes first, and no number of draws is advised. Nor is one above ten times as many.
 
@@ -144,6 +150,8 @@ def _problems(result, names, r_hat, bulk, tail, correlated=False) -> tuple[str, 
     problems = []
     unchecked = result.gradient_checked is False
     unknown = np.isnan(r_hat)
+    frozen = _standing_still(result)
+    problems += frozen
     if unknown.any():
         stuck = np.ptp(result.draws, axis=(0, 1)) == 0
         if result.draws.shape[0] < 2 or result.draws.shape[1] < 4:
@@ -156,9 +164,13 @@ def _problems(result, names, r_hat, bulk, tail, correlated=False) -> tuple[str, 
     if (r_hat > MOST_RHAT).any():
         worst = int(np.nanargmax(r_hat))
         problems.append(
-            f"R-hat is {r_hat[worst]:.4g} for {names[worst]}, above {MOST_RHAT}: the chains do not agree. Raise "
-            "n_warmup and n_draws; if it stays, look for several modes, and scale or reparameterize the "
-            "coordinates."
+            f"R-hat is {r_hat[worst]:.4g} for {names[worst]}, above {MOST_RHAT}: the chains do not agree. "
+            + (
+                "First mend the standstill."
+                if frozen
+                else "Raise n_warmup and n_draws; if it stays, look for several modes, and scale or reparameterize the "
+                "coordinates."
+            )
         )
     smaller = np.fmin(bulk, tail)
     if (smaller < LEAST_ESS).any():
@@ -166,13 +178,26 @@ def _problems(result, names, r_hat, bulk, tail, correlated=False) -> tuple[str, 
         kind = "bulk" if bulk[worst] <= tail[worst] else "tail"
         problems.append(
             f"The {kind} ESS is {smaller[worst]:.0f} for {names[worst]}, below {LEAST_ESS}: too few effective "
-            f"draws. " + _more_draws(result.draws.shape, smaller[worst], unchecked, correlated)
+            f"draws. "
+            + (
+                "First mend the standstill."
+                if frozen
+                else _more_draws(result.draws.shape, smaller[worst], unchecked, correlated)
+            )
         )
     if result.n_divergences:
         problems.append(
-            f"{result.n_divergences} of {result.diverging.size} draws diverged: they leave a region out. Raise "
+            f"{result.n_divergences} of {result.diverging.size} draws diverged{_mostly_in(result)}: they leave a region out. Raise "
             "target_accept (to 0.95 or 0.99), or reparameterize (a hierarchical scale wants the non-centered "
             "form)."
+        )
+    information = e_bfmi(result.energy)
+    if (information < LEAST_E_BFMI).any():
+        chain = int(np.nanargmin(information))
+        problems.append(
+            f"E-BFMI is {information[chain]:.2g} in chain {chain}, below {LEAST_E_BFMI}: fresh momenta hardly change the "
+            "energy, so that tails and necks are seen late. Reparameterize (a hierarchical scale wants the non-centered "
+            "form, heavy tails a transformation); a smaller step does not mend it."
         )
     if problems and unchecked:
         first = (
@@ -181,6 +206,39 @@ def _problems(result, names, r_hat, bulk, tail, correlated=False) -> tuple[str, 
         )
         return (first, *problems)
     return tuple(problems)
+
+
+def _standing_still(result) -> list[str]:
+    """A sentence on chains that repeat one point; for Gibbs, whose coordinates may be discrete, none."""
+    if not np.isfinite(result.step_size).all():
+        return []
+    longest, first, frozen = standstill(result.draws)
+    if not frozen.any():
+        return []
+    n, chain = result.draws.shape[1], int(np.argmax(longest))
+    hamiltonian = result.gradient_checked is not None
+    remedy = (
+        "Let the step size adapt (n_warmup above 0, as by default), raise target_accept (to 0.95 or 0.99), "
+        "start the chains nearer to each other, or reparameterize (a hierarchical scale wants the non-centered form)."
+        if hamiltonian
+        else "Make step_size smaller (about 2.38/√dim posterior standard deviations, one for each coordinate), or start the "
+        "chains nearer to the bulk."
+    )
+    return [
+        f"{count(int(frozen.sum()), 'chain')} of {len(frozen)} stood still: chain {chain} for {longest[chain]:,} of its {n:,} draws, "
+        f"from draw {first[chain]}. Every proposal was refused: the step is too long where it is, and more draws are of no use. {remedy}"
+    ]
+
+
+def _mostly_in(result) -> str:
+    """Which chain holds most of the divergences, if one does."""
+    each = result.diverging.sum(axis=1)
+    chain = int(np.argmax(each))
+    return (
+        f" ({each[chain]:,} of them in chain {chain})"
+        if len(each) > 2 and 2 * each[chain] > each.sum()
+        else ""
+    )
 
 
 def _more_draws(shape, ess: float, unchecked: bool, correlated: bool) -> str:
@@ -255,6 +313,9 @@ def _sampling(result) -> str:
     """Counts, acceptance, step size, tree depth, divergences; what the sampler does not have is left out."""
     chains, n_draws, _ = result.draws.shape
     parts = [f"{count(chains, 'chain')} of {count(n_draws, 'draw')}", f"acceptance {result.acceptance:.2f}"]
+    worst = int(np.argmin(result.chain_acceptance))
+    if result.chain_acceptance[worst] < result.acceptance / 2:  # which the mean over the chains hides
+        parts[-1] += f" ({result.chain_acceptance[worst]:.2f} in chain {worst})"
     step = np.atleast_1d(result.step_size)
     if np.isfinite(step).all():
         parts.append(f"step size {step[0]:.3g}" + (f" to {step[-1]:.3g}" if len(step) > 1 else ""))

@@ -27,6 +27,7 @@ from typing import NamedTuple, no_type_check
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from level4_probabilistic.parts.markov_chain_monte_carlo.chain_diagnostics import standstill
 from level4_probabilistic.parts.markov_chain_monte_carlo.sampler_summary import (
     SamplerSummary,
     count,
@@ -60,12 +61,15 @@ class SamplerResult:
     Attributes:
         draws: (chains, draws, dim).
         acceptance: mean acceptance probability (1 for Gibbs; for NUTS over all points of the trajectories).
+        chain_acceptance: (chains,), the same for each chain: a mean over chains can hide one that refuses all.
         n_divergences: draws whose trajectory was lost (HMC and NUTS).
         step_size: of the proposal or of the integrator, after warm-up; NaN for Gibbs.
         inverse_metric: (dim,), the squares of the units that HMC and NUTS measured the coordinates in.
         diverging: (chains, draws), which draws those were.
         tree_depth: (chains, draws), how often NUTS doubled; zeros elsewhere.
         n_evaluations: gradients (HMC, NUTS), densities (Metropolis) or conditionals (Gibbs), over all chains.
+        log_density: (chains, draws), of each draw, up to the constant of `logpdf`; NaN for Gibbs.
+        energy: (chains, draws), H at the start of each trajectory (HMC and NUTS); NaN elsewhere. See `e_bfmi`.
         gradient_checked: whether HMC and NUTS compared the gradient with the density; None where there is none.
         seconds: that the sampling took, warm-up included; two results may be equal without it.
     """
@@ -77,6 +81,9 @@ class SamplerResult:
     inverse_metric: Float[np.ndarray, " dim"]
     diverging: Bool[np.ndarray, "chains draws"]
     tree_depth: Int[np.ndarray, "chains draws"]
+    chain_acceptance: Float[np.ndarray, " chains"]
+    log_density: Float[np.ndarray, "chains draws"]
+    energy: Float[np.ndarray, "chains draws"]
     n_evaluations: int = 0
     gradient_checked: bool | None = None
     seconds: float = field(default=float("nan"), compare=False)
@@ -94,8 +101,8 @@ class SamplerResult:
 
         Mean, standard deviation, Monte Carlo standard error of the mean, 5 % and 95 % quantiles, R-hat, bulk and
         tail effective sample size, as `arviz.summary` has them; what the sampling cost. Says what to try where
-        R-hat exceeds 1.01, an effective sample size is below 400, draws diverged, or coordinates are strongly
-        correlated.
+        R-hat exceeds 1.01, an effective sample size is below 400, draws diverged, a chain stood still, E-BFMI is
+        below 0.3, or coordinates are strongly correlated.
 
         Args:
             names: of the coordinates; x0, x1, … by default.
@@ -138,7 +145,7 @@ class Target:
         """(k,) log densities. Rows left out are not evaluated and get −∞."""
         self.n_densities += len(position) if rows is None else len(rows)
         if self.vectorized and rows is None:
-            return self._logpdf(position)
+            return self._logpdf(position).astype(float, copy=False)
         values = np.full(len(position), -np.inf)
         if self.vectorized:
             values[rows] = self._logpdf(position[rows])
@@ -151,7 +158,7 @@ class Target:
         """(k, dim) gradients; rows left out get zeros."""
         self.n_gradients += len(position) if rows is None else len(rows)
         if self.vectorized and rows is None:
-            return self._gradient(position)
+            return self._gradient(position).astype(float, copy=False)
         values = np.zeros(position.shape)
         if self.vectorized:
             values[rows] = self._gradient(position[rows])
@@ -247,9 +254,17 @@ def make_result(draws, acceptance, step_size, n_evaluations, **details) -> Sampl
     details.setdefault("inverse_metric", np.ones(dim))
     details.setdefault("diverging", np.zeros(shape, bool))
     details.setdefault("tree_depth", np.zeros(shape, int))
+    details.setdefault("log_density", np.full(shape, np.nan))
+    details.setdefault("energy", np.full(shape, np.nan))
+    by_chain = np.broadcast_to(np.asarray(acceptance, float), shape[0]).copy()
+    draws = np.ascontiguousarray(draws.swapaxes(0, 1))
+    if np.isfinite(step_size).all():  # not Gibbs, whose coordinates may be discrete
+        _warn_of_standstill(draws)
+        _warn_of_a_density(details["log_density"])
     return SamplerResult(
-        draws=np.ascontiguousarray(draws.swapaxes(0, 1)),
-        acceptance=float(acceptance),
+        draws=draws,
+        acceptance=float(by_chain.mean()),
+        chain_acceptance=by_chain,
         n_divergences=int(details["diverging"].sum()),
         step_size=step_size,
         n_evaluations=n_evaluations,
@@ -274,6 +289,32 @@ def warn_of_trouble(n_divergences, n_saturated, n_draws, target_accept):
             "rescale or decorrelate the parameters, or raise max_tree_depth.",
             UserWarning,
             stacklevel=4,
+        )
+
+
+def _warn_of_standstill(draws):
+    """A chain that refuses every proposal is not seen in means over chains, nor among divergences if it is none."""
+    longest, first, frozen = standstill(draws)
+    if frozen.any():
+        chain = int(np.argmax(longest))
+        warnings.warn(
+            f"{count(int(frozen.sum()), 'chain')} of {len(draws)} stood still: chain {chain} for {longest[chain]:,} of its "
+            f"{draws.shape[1]:,} draws, from draw {first[chain]}, as the step is too long where it is. Its draws are one "
+            "draw, and more of them do not help; print summary() for what does.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def _warn_of_a_density(log_density):
+    """Draws of p lie where log p is high. Values that are never negative and mostly next to 0 look like p itself."""
+    most = log_density.max()
+    if log_density.min() >= 0 and most > 0 and np.median(log_density) < 0.05 * most:
+        warnings.warn(
+            f"logpdf returned no negative value at any draw, and mostly less than a twentieth of its largest, {most:.3g}: "
+            "is it the density instead of its logarithm? Return log p(x), up to a constant.",
+            UserWarning,
+            stacklevel=5,
         )
 
 
