@@ -43,7 +43,7 @@ from shared.special import ndtr
 #
 # $$\#\text{different units after training} = \#\text{different units before} = 1 \text{ for zero weights.}$$
 #
-# A layer of any width then computes what one unit can (with steps as many times as long). (With ReLU or tanh it is worse:
+# A layer of any width then computes what one unit can. (With ReLU or tanh it is worse:
 # $A = 0$ and $W = 0$ make both gradients 0, so only the output bias learns. The experiment uses logistic units, which do
 # learn, all the same thing.)
 #

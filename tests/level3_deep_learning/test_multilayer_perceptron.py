@@ -606,6 +606,14 @@ def test_batch_size():
     ("options", "message"),
     [
         ({"hidden_layer_sizes": (4, 0)}, "hidden_layer_sizes must be an integer in"),
+        (
+            {"hidden_layer_sizes": None},
+            "hidden_layer_sizes must be an integer or a sequence of integers, got None",
+        ),
+        (
+            {"hidden_layer_sizes": "10"},
+            "hidden_layer_sizes must be an integer or a sequence of integers, got '10'",
+        ),
         ({"hidden_layer_sizes": -1}, "hidden_layer_sizes must be an integer in"),
         ({"activation": "sine"}, "activation must be one of 'relu'"),
         ({"solver": "lbfgs"}, "solver must be one of 'adam', 'sgd'; got 'lbfgs'"),

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -240,6 +240,8 @@ def batch_size(requested: int | str, n: int) -> int:
 def check_parameters(estimator: Any, activations: Collection[str]) -> None:
     """Raise for the first of a classifier's parameters that is of the wrong kind or out of range, naming it."""
     sizes = estimator.hidden_layer_sizes
+    if isinstance(sizes, str) or not isinstance(sizes, numbers.Number | Iterable):
+        raise ValueError(f"hidden_layer_sizes must be an integer or a sequence of integers, got {sizes!r}.")
     for size in [sizes] if isinstance(sizes, numbers.Number) else sizes:
         validate_number(size, "hidden_layer_sizes", minimum=1, integer=True)
     validate_choice(estimator.activation, "activation", tuple(activations))
