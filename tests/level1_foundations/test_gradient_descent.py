@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from level1_foundations import gradient_descent as topic
 from level1_foundations.automatic_differentiation import Tensor, no_grad
+from level1_foundations.failure_modes import gradient_descent as broken
 from level1_foundations.failure_modes.gradient_descent import FAILURE_MODES
 from level1_foundations.parts.gradient_descent import more_optimizers, rules
+from level1_foundations.parts.gradient_descent import predictions as theory
 from level1_foundations.parts.gradient_descent.learning_rate_schedules import (
     anneal,
     cosine_rule,
@@ -333,6 +335,18 @@ def test_amsgrad_divides_by_the_largest_mean_square_so_far():
     assert (v[0], v_max[0]) == (1.0, 9.0)
     adam(theta, np.array([100.0]), np.array([1.0]), v, v_max, t=1000)
     assert v[0] == v_max[0] > 9, "a new largest value is remembered; v itself goes on as in Adam"
+
+
+def test_the_step_of_amsgrad_grows_while_the_bias_correction_dies_out():
+    """The maximum is taken before the correction, as in torch: one large gradient is forgiven for some 1/(1 - β₂) steps."""
+    x = parameter([0.0])
+    optimizer, moved = topic.Adam([x], lr=1.0, betas=(0.0, 0.999), amsgrad=True), []
+    for t in range(10):
+        x.grad, before = Tensor(np.array([1.0 if t else 100.0])), x.array[0]
+        optimizer.step()
+        moved.append((before - x.array[0]) / (1.0 if t else 100.0))
+    expected = np.sqrt(1 - 0.999 ** np.arange(1, 11)) / (100 * np.sqrt(0.001))
+    np.testing.assert_allclose(moved, expected, rtol=1e-6)
 
 
 def test_shrink_multiplies_by_one_minus_rate_times_decay():
@@ -755,6 +769,28 @@ def test_resuming_at_an_epoch_follows_torch(schedule, options):
     np.testing.assert_allclose(*seen, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("name", "options"), OPTIMIZERS.items())
+def test_an_older_snapshot_lacks_an_option_and_takes_its_default(name, options):
+    optimizer = getattr(topic, name)([parameter([1.0])], **options)
+    take_steps(optimizer, 2)
+    snapshot = optimizer.state_dict()
+    del snapshot["param_groups"][0]["maximize"]
+    resumed = getattr(topic, name)([parameter([1.0])], **options)
+    resumed.load_state_dict(snapshot)
+    take_steps(resumed)
+    assert resumed.param_groups[0]["maximize"] is False
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_snapshot_with_a_bad_hyperparameter_is_refused_and_changes_nothing(name):
+    optimizer = getattr(topic, name)([parameter([1.0])], lr=0.1)
+    snapshot = optimizer.state_dict()
+    snapshot["param_groups"][0]["lr"] = -1.0
+    with pytest.raises(ValueError, match="Invalid learning rate: -1.0"):
+        optimizer.load_state_dict(snapshot)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
 RESUMABLE = {
     "StepLR": {"step_size": 3},
     "ExponentialLR": {"gamma": 0.9},
@@ -864,6 +900,26 @@ def test_a_schedule_before_the_optimizer_warns_once():
 
 
 # Against torch, and where it breaks
+
+
+def test_the_limits_of_momentum_are_where_the_larger_root_passes_minus_one():
+    for nesterov in (True, False):
+        limit = theory.step_limit(0.9, nesterov=nesterov)
+        assert theory.predicted_momentum_factor(step=limit, beta=0.9, nesterov=nesterov) == pytest.approx(1)
+        above = theory.predicted_momentum_factor(step=1.01 * limit, beta=0.9, nesterov=nesterov)
+        assert above > 1
+        measured = broken.steepest_factor(
+            np.random.default_rng(0), step=1.01 * limit, beta=0.9, nesterov=nesterov
+        )
+        assert measured == pytest.approx(above, rel=1e-6)
+    with pytest.raises(ValueError, match="roots are complex"):
+        theory.predicted_momentum_factor(step=1.5, beta=0.9, nesterov=False)
+
+
+def test_the_steepest_curvature_is_that_of_the_reference():
+    hessian, largest, direction = theory.steepest_curvature()
+    assert largest == pytest.approx(np.linalg.eigvalsh(hessian)[-1], rel=1e-12)
+    np.testing.assert_allclose(hessian @ direction, largest * direction, atol=1e-10)
 
 
 def test_agrees_with_the_reference(agreements):

@@ -124,7 +124,7 @@ class Adagrad(Optimizer):
 # Forget old squares at rate $1 - \alpha$, so that the steps do not die:
 #
 # $$v_t = \alpha\,v_{t-1} + (1 - \alpha)\,g_t^2, \qquad d_t = \frac{g_t}{\sqrt{v_t} + \varepsilon}, \qquad
-# b_t = \mu\,b_{t-1} + d_t, \qquad \theta_t = \theta_{t-1} - \eta\,b_t .$$
+# b_t = \beta\,b_{t-1} + d_t, \qquad \theta_t = \theta_{t-1} - \eta\,b_t .$$
 #
 # *Centered*, it divides by the standard deviation of the gradient: $\sqrt{v_t - a_t^2}$ with the mean
 # $a_t = \alpha\,a_{t-1} + (1 - \alpha)\,g_t$.
@@ -157,7 +157,7 @@ def rmsprop_update(
     work += eps
     np.divide(g, work, out=work)
     if b is not None:
-        # b ← μ b + d
+        # b ← β b + d
         b *= momentum
         b += work
         np.copyto(work, b)
@@ -172,7 +172,7 @@ class RMSprop(Optimizer):
 
     Args:
         params: Tensors, or parameter groups. lr: η. alpha: α, how much of the old squares is kept. eps: ε.
-        weight_decay: λ, a quadratic penalty. momentum: μ, of the divided gradients.
+        weight_decay: λ, a quadratic penalty. momentum: β, of the divided gradients.
         centered: divide by the standard deviation instead. maximize: climb instead of descending.
 
     Raises:
@@ -217,17 +217,18 @@ class RMSprop(Optimizer):
 # ### NAdam
 #
 # Adam with Nesterov's look-ahead: the new gradient counts once more, beside the momentum as it *will* be. Dozat lets the
-# momentum warm up, $\mu_t = \beta_1\left(1 - \tfrac12\,0.96^{t\psi}\right)$; with $\Pi_t = \prod_{i \le t}\mu_i$ for the
-# bias,
+# momentum warm up, $\beta_{1,t} = \beta_1\left(1 - \tfrac12\,0.96^{t\psi}\right)$; with $\Pi_t = \prod_{i \le t}\beta_{1,i}$,
 #
 # $$\theta_t = \theta_{t-1} - \eta\;
-# \frac{\dfrac{1 - \mu_t}{1 - \Pi_t}\,g_t + \dfrac{\mu_{t+1}}{1 - \Pi_t\,\mu_{t+1}}\,m_t}
+# \frac{\dfrac{1 - \beta_{1,t}}{1 - \Pi_t}\,g_t + \dfrac{\beta_{1,t+1}}{1 - \Pi_t\,\beta_{1,t+1}}\,m_t}
 # {\sqrt{v_t/(1 - \beta_2^t)} + \varepsilon} .$$
+#
+# It is a rule of thumb: $m$ itself is kept with the constant $\beta_1$, so that $\Pi_t$ is not its exact bias. Torch does the same.
 
 
 # %%
 def nadam_momentum(t: int, beta1: float, momentum_decay: float) -> float:
-    """μ_t, the warmed-up momentum of step t = 1, 2, …"""
+    """β₁ₜ, the warmed-up momentum of step t = 1, 2, …"""
     return beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
 
 
@@ -251,7 +252,7 @@ def nadam_update(
     """Step t = 1, 2, … of NAdam in place; `momentum_product` is Π_t. `g` may live in `spare`."""
     running_mean(m, g, beta1, work)
     running_mean_of_square(v, g, beta2, work)
-    # numerator: (1 − μ_t)/(1 − Π_t) g + μ_{t+1}/(1 − Π_t μ_{t+1}) m
+    # numerator: (1 − β₁ₜ)/(1 − Π_t) g + β₁,ₜ₊₁/(1 − Π_t β₁,ₜ₊₁) m
     np.multiply(g, lr * (1 - momentum) / (1 - momentum_product), out=spare)
     spare += np.multiply(m, lr * next_momentum / (1 - momentum_product * next_momentum), out=work)
     # denominator: √(v/(1 − β₂ᵗ)) + ε

@@ -198,11 +198,12 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a snapshot: its hyperparameters and state replace ours, in the order of the parameters.
 
-        Arrays are copied and take the dtype of their parameter.
+        Arrays are copied and take the dtype of their parameter. A hyperparameter that an older snapshot does not name
+        keeps its default.
 
         Raises:
             ValueError: another number of groups, or of parameters in a group; an array of another shape than
-                its parameter.
+                its parameter; a hyperparameter outside its range. The optimizer is then as it was before.
         """
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
@@ -218,6 +219,7 @@ class Optimizer:
                     f"group: {len(theirs['params'])} parameters in group {number} where the optimizer has "
                     f"{len(ours['params'])}."
                 )
+            self._check({**self.defaults, **theirs})
             parameters.update(zip(theirs["params"], ours["params"], strict=True))
         state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         for index, entry in state_dict["state"].items():
@@ -225,7 +227,7 @@ class Optimizer:
                 state[parameters[index]][name] = self._copy_for(parameters[index], name, value)
         self.state = state
         self.param_groups = [
-            {**copy.deepcopy({name: value for name, value in theirs.items() if name != "params"}),
+            {**self.defaults, **copy.deepcopy({name: value for name, value in theirs.items() if name != "params"}),
              "params": ours["params"]}
             for ours, theirs in zip(self.param_groups, saved, strict=True)
         ]  # fmt: skip
