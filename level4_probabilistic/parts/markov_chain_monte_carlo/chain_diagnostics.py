@@ -328,7 +328,7 @@ def e_bfmi(energy) -> np.ndarray:
     if energy.shape[1] < 2:
         return np.full(len(energy), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.mean(np.diff(energy, axis=1) ** 2, axis=1) / energy.var(axis=1)
+        return np.mean(np.diff(energy, axis=1) ** 2, axis=1) / energy.var(axis=1, ddof=1)
 
 
 # %%
