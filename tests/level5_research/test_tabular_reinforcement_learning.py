@@ -306,6 +306,17 @@ def test_double_q_learning_updates_both_tables():
     np.testing.assert_allclose(learnt.q, rl.policy_iteration(corridor(2).P, 0.9).q, atol=1e-9)
 
 
+@pytest.mark.parametrize("hallway", [False, True], ids=["first step", "later step"])
+def test_double_q_learning_acts_on_the_sum_of_its_tables(hallway):
+    """Costs 1 and 3, tables of zero, no exploration: once each is tried, the sum is at least -2 against -3."""
+    last = [[(1.0, 0, -1.0, True)], [(1.0, 0, -3.0, True)]]
+    P = [[[(1.0, 1, 0.0, False)], [(1.0, 1, 0.0, False)]], last] if hallway else [last]
+    world = rl.TabularEnvironment(P, np.eye(len(P))[0])
+    for seed in range(20):
+        learnt = rl.double_q_learning(world, 60, gamma=1.0, alpha=1.0, epsilon=0.0, rng=seed)
+        assert learnt.visits[-1, 1] == 1, "the dear action is tried exactly once"
+
+
 def test_only_double_q_learning_keeps_judge_and_chooser_apart():
     """Ten noisy actions worth nothing: a table that judges its own choice finds them worth something."""
     world = {"n_actions": 10, "alpha": 0.5, "n_copies": 30, "n_visits": 10}
