@@ -49,8 +49,9 @@ def validate_matrix(
         copy: return an array that shares no memory with `X`.
 
     Raises:
-        TypeError: sparse input, or entries that are not numbers and cannot be read as numbers.
-        ValueError: wrong number of dimensions, too few rows or columns, NaN, infinity, complex numbers.
+        TypeError: sparse input, dates, or entries that are not numbers and cannot be read as numbers.
+        ValueError: wrong number of dimensions, too few rows or columns, text, NaN, infinity, complex numbers. What is
+            wrong with a data frame is told by column and row.
     """
     array = _as_numbers(X, name, dtype)
     if array.ndim != 2:
@@ -77,7 +78,7 @@ def validate_matrix(
             f"{name}: found array with {columns} feature(s) (shape={array.shape}) while a minimum of "
             f"{minimum_columns} is required."
         )
-    _check_finite(array, name, allow_nan)
+    _check_finite(array, name, allow_nan, _columns(X))
     return array.copy() if copy and np.shares_memory(array, np.asarray(X)) else array
 
 
@@ -96,8 +97,8 @@ def validate_vector(
     scikit-learn is in use) unless `allow_matrix` says that several columns are welcome.
 
     Raises:
-        TypeError: entries that are not numbers.
-        ValueError: `None`, wrong dimensions, wrong `length`, NaN, infinity, complex numbers.
+        TypeError: dates, or other entries that are not numbers.
+        ValueError: `None`, wrong dimensions, wrong `length`, text, NaN, infinity, complex numbers.
     """
     if y is None:
         raise ValueError(
@@ -127,7 +128,8 @@ def validate_labels(y: Any, name: str = "y", *, length: int | None = None) -> tu
     measurements, not class names.
 
     Raises:
-        ValueError: `None`, wrong dimensions or length, NaN, continuous values.
+        TypeError: labels of types that have no common order, such as text and integers.
+        ValueError: `None`, wrong dimensions or length, a missing label, continuous values.
     """
     if y is None:
         raise ValueError(
@@ -135,6 +137,9 @@ def validate_labels(y: Any, name: str = "y", *, length: int | None = None) -> tu
             f"{name} must be a vector of labels."
         )
     array = np.asarray(y)
+    listed = array.dtype.kind == "U" and not isinstance(y, np.ndarray)
+    if listed:  # once more as it is: NumPy has read a NaN among texts as the text "nan"
+        array = np.asarray(y, dtype=object)
     if array.ndim == 2 and array.shape[1] == 1:
         array = _flatten_column(array, name)
     if array.ndim != 1:
@@ -143,6 +148,7 @@ def validate_labels(y: Any, name: str = "y", *, length: int | None = None) -> tu
         )
     if array.size == 0:
         raise ValueError(f"{name} must hold at least one label, got shape {array.shape}.")
+    _check_labels_present(array, name)
     if array.dtype.kind == "f":
         _check_finite(array, name, allow_nan=False)
         if np.any(array != np.floor(array)):
@@ -154,8 +160,15 @@ def validate_labels(y: Any, name: str = "y", *, length: int | None = None) -> tu
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}.")
     if length is not None:
         check_same_length(length, len(array), "X", name)
-    classes, codes = np.unique(array, return_inverse=True)
-    return classes, codes
+    try:
+        classes, codes = np.unique(array, return_inverse=True)
+    except TypeError:
+        kinds = " and ".join(sorted({type(label).__name__ for label in array}))
+        raise TypeError(
+            f"{name} must hold labels of one type, got {kinds}, which have no common order. Convert them, for example "
+            f"with {name} = {name}.astype(str)."
+        ) from None
+    return (classes.astype(str) if listed else classes), codes
 
 
 def validate_sample_weight(weight: Any, length: int, dtype: Any = np.float64) -> np.ndarray:
@@ -297,6 +310,8 @@ def _as_numbers(values: Any, name: str, dtype: Any) -> np.ndarray:
     array = np.asarray(values)
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}.")
+    if array.dtype.kind in "mM" and array.size:  # NumPy would count them in a unit that nobody chose
+        _refuse_entry(array, (0,) * array.ndim, name, _columns(values), TypeError)
     if dtype is None:
         dtype = array.dtype if array.dtype in (np.float32, np.float64) else np.float64
     if array.dtype == dtype:
@@ -304,24 +319,105 @@ def _as_numbers(values: Any, name: str, dtype: Any) -> np.ndarray:
     try:
         return array.astype(dtype)
     except (TypeError, ValueError) as error:
-        kind = type(error)
-        raise kind(
-            f"{name} must hold numbers, got {array.dtype} entries that cannot be read as numbers: {error} "
-            "(argument must be a string or a number)."
-        ) from None
+        _refuse_entry(array, _first_unreadable(array, dtype), name, _columns(values), type(error))
 
 
-def _check_finite(array: np.ndarray, name: str, allow_nan: bool) -> None:
+def _first_unreadable(array: np.ndarray, dtype: Any) -> tuple[int, ...]:
+    """Index of the first entry that is no number, column by column; one column alone is looked through entry by entry."""
+
+    def readable(part: Any) -> bool:
+        try:
+            np.asarray(part).astype(dtype)
+        except (TypeError, ValueError):
+            return False
+        return True
+
+    columns = range(array.shape[1]) if array.ndim == 2 else ()
+    column = next((j for j in columns if not readable(array[:, j])), None)
+    if column is None:
+        return next(index for index in np.ndindex(array.shape) if not readable(array[index]))
+    return next(i for i in range(len(array)) if not readable(array[i, column])), column
+
+
+def _columns(values: Any) -> Any:
+    """The columns of a data frame, or None where there are none."""
+    columns = getattr(values, "columns", None)
+    return None if columns is None or callable(columns) or not hasattr(columns, "__len__") else columns
+
+
+def _place(index: tuple[int, ...], columns: Any) -> str:
+    """Where an entry stands: by column and row in a data frame, by index elsewhere. Rows count from 0."""
+    if columns is not None and len(index) == 2:
+        return f"in column {columns[index[1]]!r}, row {index[0]}"
+    return f"at index {index[0] if len(index) == 1 else index}"
+
+
+def _is_missing(entry: Any) -> bool:
+    """None, NaN, NaT, or pandas' NA, which refuses to be compared."""
+    try:
+        return entry is None or bool(entry != entry)
+    except TypeError:
+        return True
+
+
+def _refuse_entry(
+    array: np.ndarray, index: tuple[int, ...], name: str, columns: Any, kind: type[Exception]
+) -> None:
+    """Raise for an entry that is no number: where it stands, what it is, and what to do with its like."""
+    entry, place = array[index], _place(index, columns)
+    if _is_missing(entry):
+        raise ValueError(
+            f"Input {name} contains NaN or another missing value {place}. Impute or drop missing values first."
+        )
+    if isinstance(entry, str | bytes):
+        what, remedy = (
+            "text",
+            "Encode categories as numbers, for example with pandas.get_dummies, or leave them out",
+        )
+    elif isinstance(entry, np.timedelta64) or hasattr(entry, "total_seconds"):
+        what, remedy = (
+            "time spans",
+            "Count them in a unit of your choice, t / np.timedelta64(1, 'D') for days",
+        )
+    elif isinstance(entry, np.datetime64) or hasattr(entry, "isoformat"):
+        what, remedy = (
+            "dates",
+            "Count them in a unit of your choice, (t - t.min()) / np.timedelta64(1, 'D') for days",
+        )
+    else:
+        what, remedy = f"entries of type {type(entry).__name__}", "Convert them to numbers, or leave them out"
+    raise kind(
+        f"{name} must hold numbers, got {what}: {str(entry)!r} {place} cannot be read as a number (argument must be a "
+        f"string or a number). {remedy}."
+    )
+
+
+def _check_labels_present(array: np.ndarray, name: str) -> None:
+    """Raise at the first missing label."""
+    if array.dtype.kind in "fmM":
+        missing = np.flatnonzero(np.isnan(array))
+    elif array.dtype == object:
+        missing = np.array([i for i, label in enumerate(array) if _is_missing(label)], dtype=int)
+    else:
+        return
+    if len(missing):
+        raise ValueError(
+            f"Input {name} contains NaN or another missing value: {name} holds a missing label at index {missing[0]}. "
+            "Drop those rows, or give them a class of their own."
+        )
+
+
+def _check_finite(array: np.ndarray, name: str, allow_nan: bool, columns: Any = None) -> None:
     """One sum tells whether all is well; only then is it asked where not."""
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(array.sum()):
             return
     if np.isinf(array).any():
-        index = tuple(int(i) for i in np.argwhere(np.isinf(array))[0])
-        raise ValueError(f"Input {name} contains infinity at index {index}. {name} must be finite.")
+        place = _place(tuple(int(i) for i in np.argwhere(np.isinf(array))[0]), columns)
+        raise ValueError(f"Input {name} contains infinity {place}. {name} must be finite.")
     if not allow_nan and np.isnan(array).any():
-        index = tuple(int(i) for i in np.argwhere(np.isnan(array))[0])
-        raise ValueError(f"Input {name} contains NaN at index {index}. Impute or drop missing values first.")
+        place = _place(tuple(int(i) for i in np.argwhere(np.isnan(array))[0]), columns)
+        raise ValueError(f"Input {name} contains NaN {place}. Impute or drop missing values first.")
 
 
 def _flatten_column(array: np.ndarray, name: str) -> np.ndarray:

@@ -595,6 +595,26 @@ def test_bad_parameters_are_named(parameters, message):
         KMeans(**parameters).fit(X)
 
 
+@pytest.mark.parametrize("estimator", [KMeans, MiniBatchKMeans])
+def test_bad_frames_are_told_by_column_and_row(estimator):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {
+            "a": range(5),
+            "b": [1, 2, 3, np.nan, 5],
+            "when": pandas.date_range("2020-01-30", periods=5),
+            "d": list("12x45"),
+        }
+    )
+    for columns, error, message in (
+        (["when"], TypeError, "X must hold numbers, got dates: '2020-01-30.* in column 'when', row 0"),
+        (["a", "d"], ValueError, "X must hold numbers, got text: 'x' in column 'd', row 2"),
+        (["a", "b"], ValueError, "X contains NaN in column 'b', row 3"),
+    ):
+        with pytest.raises(error, match=message):
+            estimator(2).fit(frame[columns])
+
+
 def test_bad_silhouette_labels_are_named():
     with pytest.raises(ValueError, match="2 to n_samples - 1 = 4 distinct values, got 1"):
         silhouette_score(X, [0] * 5)

@@ -988,6 +988,32 @@ def test_bad_data(X, y, weight, message):
         LinearRegression().fit(X, y, sample_weight=weight)
 
 
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        (
+            ["when"],
+            TypeError,
+            "X must hold numbers, got dates: '2020-01-30.* in column 'when', row 0 .*np.timedelta64",
+        ),
+        (["a", "d"], ValueError, "X must hold numbers, got text: 'x' in column 'd', row 2 .*get_dummies"),
+        (["a", "b"], ValueError, "X contains NaN in column 'b', row 3"),
+    ],
+)
+def test_bad_frames_are_told_by_column_and_row(columns, error, message):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {
+            "a": range(4),
+            "b": [1, 2, 3, np.nan],
+            "when": pandas.date_range("2020-01-30", periods=4),
+            "d": list("12x4"),
+        }
+    )
+    with pytest.raises(error, match=message):
+        LinearRegression().fit(frame[columns], [1.0, 2.0, 4.0, 8.0])
+
+
 def test_bad_questions():
     X, Y, _ = small_problem(k=1)
     with pytest.raises(ValueError, match="not fitted"):

@@ -663,6 +663,25 @@ def test_bad_data_is_named(blobs):
         fit_quietly(quick(solver="sgd", learning_rate_init=1e200, activation="identity"), X * 1e150, y)
 
 
+def test_bad_frames_and_labels_are_told_by_column_row_and_index(blobs):
+    pandas = pytest.importorskip("pandas")
+    X, y = blobs
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    frame["when"] = pandas.date_range("2020-01-30", periods=len(X))
+    with pytest.raises(
+        TypeError, match="X must hold numbers, got dates: '2020-01-30.* in column 'when', row 0"
+    ):
+        quick().fit(frame[["when"]], y)
+    frame.loc[3, "b"] = np.nan
+    with pytest.raises(ValueError, match="X contains NaN in column 'b', row 3"):
+        quick().fit(frame[["a", "b"]], y)
+    words = ["yes" if label else "no" for label in y]
+    for missing in (None, np.nan):
+        for container in (list, pandas.Series):
+            with pytest.raises(ValueError, match="y holds a missing label at index 0"):
+                quick().fit(X, container([missing, *words[1:]]))
+
+
 def test_pickle_keeps_the_predictions(blobs):
     X, y = blobs
     model = fit_quietly(quick(max_iter=5), X, y)

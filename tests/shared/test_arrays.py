@@ -45,14 +45,57 @@ def test_float32_stays_float32_and_is_not_copied():
         ([[np.inf, 1.0]], ValueError, r"contains infinity at index \(0, 0\)"),
         ([[1e308, 1e308], [1e308, np.nan]], ValueError, "contains NaN"),
         ([[1j, 1.0]], ValueError, "Complex data not supported"),
-        ([["a", "b"]], ValueError, "cannot be read as numbers"),
-        ([[{}, 1]], TypeError, "cannot be read as numbers"),
+        ([["a", "b"]], ValueError, "cannot be read as a number"),
+        ([[{}, 1]], TypeError, "cannot be read as a number"),
         (sparse.eye(2), TypeError, "Sparse data was passed for X"),
     ],
 )
 def test_bad_matrices_are_named(X, error, message):
     with pytest.raises(error, match=message):
         validate_matrix(X)
+
+
+FRAME = pd.DataFrame(
+    {"a": [1.0, 2.0, 3.0, 4.0], "b": [1.0, 2.0, 3.0, np.nan], "when": pd.date_range("2020-01-30", periods=4)}
+)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (FRAME[["a", "b"]], ValueError, "X contains NaN in column 'b', row 3. Impute or drop"),
+        (FRAME[["a"]] / 0, ValueError, "X contains infinity in column 'a', row 0"),
+        (FRAME[["when"]], TypeError, "got dates: '2020-01-30.* in column 'when', row 0 .*np.timedelta64"),
+        (FRAME[["a", "when"]], TypeError, "got dates: '2020-01-30.* in column 'when', row 0"),
+        (FRAME[["when"]] - FRAME["when"][0], TypeError, "got time spans: .* in column 'when', row 0"),
+        (
+            pd.DataFrame({"a": [1, 2], "d": ["1.5", "x"]}),
+            ValueError,
+            "got text: 'x' in column 'd', row 1 .*get_dummies",
+        ),
+        (pd.DataFrame({"d": pd.Categorical(["x"])}), ValueError, "got text: 'x' in column 'd', row 0"),
+        (
+            pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}),
+            ValueError,
+            "NaN in column 'a', row 1",
+        ),
+        (
+            pd.DataFrame({"d": ["1"], "a": pd.array([None], "Int64")}),
+            ValueError,
+            "missing value in column 'a', row 0",
+        ),
+        (pd.DataFrame([[1, "x"]]), ValueError, "got text: 'x' in column 1, row 0"),
+        ([[np.datetime64("2020-01-30")]], TypeError, r"got dates: '2020-01-30' at index \(0, 0\)"),
+    ],
+)
+def test_what_is_wrong_with_a_frame_is_told_by_column_and_row(X, error, message):
+    with pytest.raises(error, match=message):
+        validate_matrix(X)
+
+
+def test_numbers_written_as_text_and_missing_values_that_may_pass_are_read():
+    np.testing.assert_array_equal(validate_matrix(pd.DataFrame({"a": ["1.5", "2"]})), [[1.5], [2.0]])
+    assert np.isnan(validate_matrix(FRAME[["b"]], allow_nan=True)[3, 0])
 
 
 def test_large_finite_numbers_are_not_mistaken_for_infinity():
@@ -72,7 +115,8 @@ def test_missing_values_may_pass_but_infinities_never():
         ([], {}, "at least one number"),
         ([[1.0, 2.0]], {}, "y must have 1 dimension"),
         ([1.0], {"length": 2}, "inconsistent numbers of samples: X has 2, y has 1"),
-        ([np.nan], {}, "NaN"),
+        ([1.0, np.nan], {}, "y contains NaN at index 1"),
+        (["1", "x"], {}, "y must hold numbers, got text: 'x' at index 1"),
     ],
 )
 def test_bad_vectors_are_named(y, options, message):
@@ -89,6 +133,33 @@ def test_a_column_is_flattened_with_a_warning():
 def test_labels_are_sorted_and_coded():
     classes, codes = validate_labels(["b", "a", "b"])
     assert classes.tolist() == ["a", "b"] and codes.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("y", "index"),
+    [
+        (pd.Series([None, "a", "b"]), 0),
+        (["a", "b", float("nan")], 2),
+        ([1.0, np.nan], 1),
+        (pd.Series([1, 2, None], dtype="Int64"), 2),
+        (pd.Series(["a", None, "b"], dtype="string"), 1),
+        (np.array(["2020-01-30", "NaT"], "M8[D]"), 1),
+    ],
+)
+def test_a_missing_label_is_named(y, index):
+    with pytest.raises(ValueError, match=f"y holds a missing label at index {index}"):
+        validate_labels(y)
+
+
+def test_labels_of_two_types_have_no_order():
+    with pytest.raises(TypeError, match="got int and str, which have no common order"):
+        validate_labels([1, "a"])
+
+
+def test_classes_keep_their_type():
+    assert validate_labels(["b", "a"])[0].dtype.kind == "U"
+    assert validate_labels(pd.Series(["b", "a"], dtype=object))[0].dtype == object
+    assert validate_labels([2, 1])[0].dtype == int
 
 
 def test_measurements_are_no_labels():

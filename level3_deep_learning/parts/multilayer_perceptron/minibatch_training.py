@@ -193,8 +193,8 @@ def encode_targets(
     Raises:
         ValueError: not class labels, a single class, or a label that is not among `classes`.
     """
-    y = y if y is None else np.asarray(y)
-    if y is not None and y.ndim == 2 and y.shape[1] > 1:
+    shape = np.shape(y)
+    if len(shape) == 2 and shape[1] > 1:
         matrix = validate_matrix(y, "y", dtype=dtype)
         if len(matrix) != n or not np.isin(matrix, (0, 1)).all():
             raise ValueError(
