@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -362,7 +362,7 @@ def _is_missing(entry: Any) -> bool:
 
 def _refuse_entry(
     array: np.ndarray, index: tuple[int, ...], name: str, columns: Any, kind: type[Exception]
-) -> None:
+) -> NoReturn:
     """Raise for an entry that is no number: where it stands, what it is, and what to do with its like."""
     entry, place = array[index], _place(index, columns)
     if _is_missing(entry):

@@ -193,7 +193,7 @@ def encode_targets(
     Raises:
         ValueError: not class labels, a single class, or a label that is not among `classes`.
     """
-    shape = np.shape(y)
+    shape = np.asarray(y).shape  # y itself goes on: a list must keep a missing label among texts
     if len(shape) == 2 and shape[1] > 1:
         matrix = validate_matrix(y, "y", dtype=dtype)
         if len(matrix) != n or not np.isin(matrix, (0, 1)).all():
