@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from difflib import get_close_matches
 from pathlib import Path
 
 from groundup import catalogue
 from groundup.catalogue import ROOT, UnknownTopic
 
-__all__ = ["files", "find_note", "plain", "to_root", "words"]
+__all__ = ["cited", "files", "find_note", "plain", "to_root", "words"]
 
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 # What is generated as a block of its own: a reader meets its numbers as a table, not as sentences.
@@ -74,6 +75,81 @@ def _short_names() -> dict[str, Path]:
 def plain(path: Path) -> str:
     """The note as its readers see it: what the ledger filled in stays, the marks around it are gone."""
     return COMMENT.sub("", path.read_text(encoding="utf-8"))
+
+
+CITATION = re.compile(r"\[(?P<keys>@[^\]]+)\]|(?<![\w.])@(?P<key>[a-z]+\d{4}[a-z]*)\b")
+
+
+def cited(text: str) -> str:
+    """The text with author and year in place of citation keys: "[@clopper1934]" becomes "(Clopper and Pearson 1934)"."""
+    known = _authors_and_years()
+
+    def name(key: str) -> str:
+        return known.get(key, f"@{key}")
+
+    def written(match: re.Match[str]) -> str:
+        if match["key"]:
+            return name(match["key"])
+        return "(" + re.sub(r"@(\w+)", lambda key: name(key[1]), match["keys"]) + ")"
+
+    return CITATION.sub(written, text)
+
+
+def _authors_and_years() -> dict[str, str]:
+    """Each key of references.bib with its authors' family names and the year."""
+    text = (ROOT / "research_notes" / "references.bib").read_text(encoding="utf-8")
+    found = {}
+    for entry in re.split(r"^@", text, flags=re.MULTILINE)[1:]:
+        key = re.match(r"\w+\{([^,\s]+),", entry)
+        authors, year = _field(entry, "author") or _field(entry, "editor"), _field(entry, "year")
+        if key and authors and year:
+            found[key[1]] = f"{_family_names(authors)} {year}"
+    return found
+
+
+def _field(entry: str, name: str) -> str:
+    """What stands between the braces of a field, which may hold braces of their own; "" where there is no such field."""
+    start = re.search(rf"\b{name}\s*=\s*\{{", entry)
+    if start is None:
+        return ""
+    depth = 1
+    for place in range(start.end(), len(entry)):
+        depth += {"{": 1, "}": -1}.get(entry[place], 0)
+        if depth == 0:
+            return entry[start.end() : place]
+    return ""
+
+
+def _family_names(authors: str) -> str:
+    names = [name.partition(",")[0] if "," in name else name.split()[-1] for name in authors.split(" and ")]
+    names = [_without_tex(name) for name in names]
+    if len(names) > 2 or names[-1] == "others":
+        return f"{names[0]} et al."
+    return " and ".join(names)
+
+
+ACCENTS = {
+    "'": "\u0301",
+    "`": "\u0300",
+    "^": "\u0302",
+    '"': "\u0308",
+    "~": "\u0303",
+    "c": "\u0327",
+    "v": "\u030c",
+    "u": "\u0306",
+    "H": "\u030b",
+}
+LETTERS = {"ss": "ß", "o": "ø", "O": "Ø", "l": "ł", "L": "Ł", "i": "ı", "ae": "æ", "aa": "å", "AA": "Å"}
+
+
+def _without_tex(name: str) -> str:
+    """A name with its TeX accents as letters of Unicode."""
+    name = re.sub(
+        r"\\([a-zA-Z]{1,2})(?![a-zA-Z])\s*(?!\{)", lambda found: LETTERS.get(found[1], found[0]), name
+    )
+    accent = r"\\(?P<mark>['`^\"~cvuH])\s*\{?\\?(?P<letter>\w)\}?"
+    name = re.sub(accent, lambda found: found["letter"].replace("ı", "i") + ACCENTS[found["mark"]], name)
+    return unicodedata.normalize("NFC", re.sub(r"[{}]", "", name))
 
 
 def words(path: Path) -> int:

@@ -36,7 +36,7 @@ def show_page(name: str, *, failures: bool = False, pager: bool = True) -> None:
 def show_note(name: str, *, pager: bool = True) -> None:
     """Print the research note of a topic or level, or one across the levels, as a page: without marks, pictures by name."""
     path = notes.find_note(name)
-    text = re.sub(r"!\[([^\]]*)\]\(([^)\s]*)\)", r"*Picture (\2):* \1", notes.plain(path))
+    text = re.sub(r"!\[([^\]]*)\]\(([^)\s]*)\)", r"*Picture (\2):* \1", notes.cited(notes.plain(path)))
     known = [topic for topic in catalogue.topics().values() if topic.note_path == path]
     read_on = [("The topic", f"groundup show {topic.name}") for topic in known]
     read_on += [("Run it again", f"groundup break {topic.name}") for topic in known]
@@ -124,6 +124,7 @@ def _read_on(path: Path, topic: Topic | None) -> Iterator[tuple[str, str]]:
     """Where to go from a page: the failure modes or what they break, and the note."""
     if topic is not None and path == topic.path:
         place = catalogue.shown(topic.failure_modes_path)
+        yield "Write it", f"groundup practice {topic.name}   (the page without the bodies that teach it)"
         yield "How it breaks", f"groundup show {topic.name} --failures   ({place})"
         for mode in modes.of(topic):
             yield "", f"groundup show {mode.id}"

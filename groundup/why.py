@@ -33,6 +33,9 @@ class Candidate:
     score: float
 
 
+WEAK = 0.6  # a match that covers less of what was asked is called weak
+
+
 def explain(query: str, *, as_json: bool) -> int:
     """Print the likeliest failure mode, its name alone on the first line, then the next two in short; 0 if there is one.
 
@@ -41,9 +44,16 @@ def explain(query: str, *, as_json: bool) -> int:
     """
     from groundup.terminal import print_json
 
-    found = find(query, modes.known())[:3]
+    known = modes.known()
+    found = find(query, known)[:3]
+    covered = coverage(
+        query,
+        [f"{candidate.symptom} {candidate.mode.title}" for candidate in found],
+        [symptom for mode in known for symptom in mode.symptoms],
+    )
     if as_json:
-        print_json([_row(candidate) for candidate in found])
+        rows = [_row(candidate) for candidate in found]
+        print_json([row | {"coverage": share} for row, share in zip(rows, covered, strict=True)])
         return 0 if found else 1
     if not found:
         raise CommandError(
@@ -51,7 +61,7 @@ def explain(query: str, *, as_json: bool) -> int:
             "or look around: 'groundup list', then 'groundup show TOPIC --failures'.",
             1,
         )
-    print("\n".join(_whole(found[0])))
+    print("\n".join(_whole(found[0], weak=covered[0] < WEAK)))
     if found[1:]:
         print("\nOr:")
     for candidate in found[1:]:
@@ -80,7 +90,8 @@ def find(query: str, known: Sequence[Mode], *, scorer: Scorer | None = None) -> 
         *symptoms, title, claims, names = (float(scores[index]) for index in place)
         best = max(symptoms, default=0.0)
         nearest = mode.symptoms[symptoms.index(best)] if symptoms else ""
-        found.append(Candidate(mode, nearest, best + title / 2 + claims / 4 + names / 4))
+        total = best + title / 2 + claims / 4 + names / 4
+        found.append(Candidate(mode, nearest, total))
     found = [candidate for candidate in found if candidate.score > 0]
     return sorted(found, key=lambda candidate: -candidate.score)
 
@@ -123,6 +134,28 @@ def score(query: str, passages: Sequence[str]) -> list[float]:
         length = 1 - LENGTH_NORMALIZATION + LENGTH_NORMALIZATION * words_in_it / mean_length
         scores.append(total * (TERM_SATURATION + 1) / (TERM_SATURATION * length + 1))
     return scores
+
+
+def coverage(query: str, passages: Sequence[str], corpus: Sequence[str]) -> list[float]:
+    """For each passage the share of the query that it speaks of, each word weighted by its rarity in the corpus.
+
+    A word that nothing in the corpus has is the rarest of all: what nobody wrote of is not covered.
+    """
+    asked = _terms(query)
+    documents = [_terms(text).keys() for text in corpus]
+    weights: dict[int, float] = {}
+    for term, places in asked.items():
+        if not term.startswith("~"):
+            holds = sum(term in document for document in documents)
+            rarity = math.log(1 + (len(documents) - holds + 0.5) / (holds + 0.5))
+            weights |= dict.fromkeys(places, rarity)
+    whole = sum(weights.values())
+    shares = []
+    for passage in passages:
+        there = _terms(passage).keys()
+        spoken = frozenset().union(*(places for term, places in asked.items() if term in there))
+        shares.append(sum(weights.get(place, 0.0) for place in spoken) / whole if whole else 1.0)
+    return shares
 
 
 SMALL = frozenset(
@@ -311,9 +344,12 @@ def _row(candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def _whole(candidate: Candidate) -> list[str]:
+def _whole(candidate: Candidate, *, weak: bool) -> list[str]:
     mode = candidate.mode
     lines = [mode.id, mode.title, ""]
+    if weak:
+        text = "a weak match: the nearest that is known, but no symptom says most of what you wrote. Its cause may be another."
+        lines += [*_said("note", text), ""]
     if candidate.symptom:
         lines += _said("you see", candidate.symptom)
     lines += _said("cause", mode.statement)

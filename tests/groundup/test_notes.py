@@ -1,6 +1,7 @@
 """Notes: found by name, read without marks, counted in the words that a reader reads."""
 
 import json
+import re
 
 import pytest
 
@@ -72,3 +73,21 @@ def test_the_dev_container_makes_the_environment_that_the_readme_names():
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
     assert container["postCreateCommand"] == "make install"
     assert "\ninstall: " in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_a_citation_reads_as_author_and_year():
+    text = "exact [@clopper1934], as @lloyd1982 says [@baur1983; @griewank2008, chapter 3]"
+    assert notes.cited(text) == (
+        "exact (Clopper and Pearson 1934), as Lloyd 1982 says (Baur and Strassen 1983; Griewank and Walther 2008, chapter 3)"
+    )
+
+
+def test_every_work_has_a_name_and_a_year_without_tex():
+    names = notes._authors_and_years()
+    bibliography = (ROOT / "research_notes" / "references.bib").read_text(encoding="utf-8")
+    assert len(names) == len(re.findall(r"^@", bibliography, re.MULTILINE))
+    assert [name for name in names.values() if re.search(r"[\\{}]", name)] == []
+
+
+def test_an_address_is_no_citation():
+    assert notes.cited("someone@example2024.org") == "someone@example2024.org"

@@ -201,8 +201,32 @@ def test_the_answer_names_cause_and_remedy_and_what_to_type():
 def test_the_answer_as_json():
     rows = json.loads(groundup("why", "other clusters every night", "--json").stdout)
     assert rows[0]["mode"] == "k_means/another_answer_every_night"
-    assert {"symptom", "cause", "remedy", "commands", "score"} <= rows[0].keys()
+    assert {"symptom", "cause", "remedy", "commands", "score", "coverage"} <= rows[0].keys()
     assert [row["score"] for row in rows] == sorted((row["score"] for row in rows), reverse=True)
+
+
+@pytest.mark.parametrize(
+    "query", ["validation loss goes up while training loss goes down", "the confusion matrix is wrong"]
+)
+def test_a_weak_match_is_called_weak(query, capsys):
+    assert why.explain(query, as_json=False) == 0
+    assert "a weak match" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "query", ["loss is nan", "other clusters every night", "coefficients flip sign when i add a feature"]
+)
+def test_a_match_that_says_what_was_asked_is_not(query, capsys):
+    assert why.explain(query, as_json=False) == 0
+    assert "a weak match" not in capsys.readouterr().out
+
+
+def test_a_word_that_no_symptom_has_is_not_covered():
+    corpus = ["loss is nan", "loss oscillates"]
+    (nan, both, none) = why.coverage("loss is purple", ["nan", "loss oscillates", "clusters"], corpus)
+    assert nan == none == 0.0
+    assert 0 < both < 0.5, "'purple' is rarer than 'loss', so that less than half is covered"
+    assert why.coverage("loss nan", ["the loss is nan"], corpus) == [1.0]
 
 
 def test_nothing_found_is_one_line_and_status_one():
