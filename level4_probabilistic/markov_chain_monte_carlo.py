@@ -21,10 +21,11 @@
 # **In one line.** Walk so that each place is visited in proportion to its probability, and average over the way.
 #
 # **How.** Build a Markov chain whose stationary distribution is $p$; its long-run averages are
-# the integrals. Four ways to walk, each of which mends the one before: Metropolis, Gibbs, Hamiltonian Monte
-# Carlo (HMC), and the no-U-turn sampler (NUTS), which is what PyMC and Stan run when you press the button.
+# the integrals. Four ways to walk, one idea each: Metropolis proposes blindly and refuses what is too improbable; Gibbs draws
+# part by part from conditionals that are known; Hamiltonian Monte Carlo (HMC) follows the gradient over a long
+# way; and the no-U-turn sampler (NUTS), which PyMC and Stan run by default, finds out how long a way.
 #
-# **Builds on** [automatic differentiation](../level1_foundations/automatic_differentiation.py) for gradients, averages and
+# **Builds on** [automatic differentiation](../level1_foundations/automatic_differentiation.py) for gradients, and on averages and
 # the normal distribution. What outgrows this page: [trajectories](parts/markov_chain_monte_carlo/trajectories.py) (leapfrog and
 # doubling), [Gibbs](parts/markov_chain_monte_carlo/gibbs.py), the [warm-up](parts/markov_chain_monte_carlo/sampler_adaptation.py),
 # the [diagnostics](parts/markov_chain_monte_carlo/chain_diagnostics.py), the table of `result.summary()`, the check of your
@@ -32,7 +33,7 @@
 #
 # **Mirrors** PyMC's NUTS and ArviZ's `rhat` and `ess`.
 #
-# **Sources.** Metropolis et al. (1953); Geman and Geman (1984); Duane et al. (1987); Neal (2011); Hoffman
+# **Sources.** Metropolis et al. (1953); Hastings (1970); Geman and Geman (1984); Duane et al. (1987); Neal (2011); Hoffman
 # and Gelman (2014); Betancourt (2017); Vehtari et al. (2021).
 
 # %% [markdown]
@@ -43,63 +44,86 @@
 # | $x$ | a point of $d$ coordinates | `position` | (chains, dim) |
 # | $p(x)\propto e^{\ell(x)}$, $\ell$ | the posterior and its log density, up to a constant | `log_density` | (chains,) |
 # | $\nabla\ell$ | its gradient | `gradient` | (chains, dim) |
+# | $q(x' \mid x)$, $\alpha$ | density of a proposal, probability that it is accepted | `acceptance` | (chains,) |
 # | $r$ | momentum, in units of $1/s$ | `momentum` | (chains, dim) |
 # | $s$ | scale of each coordinate | `scale` | (dim,) |
 # | $\sigma$ | step of a random walk | `step_size` | |
 # | $\varepsilon$ | step of the integrator | `step_size` | |
 # | $H$ | energy, $-\ell(x)+\frac12\lVert r\rVert^2$ in these units | `energy` | (chains,) |
-# | $\rho$ | sum of momenta over a stretch | `momentum_sum` | (chains, dim) |
+# | $R$ | sum of momenta over a stretch | `momentum_sum` | (chains, dim) |
+# | $w$ | sum of $e^{-H}$ over a stretch | `log_weight` | (chains,) |
 #
 # **Stationarity by balance.** Let $T(x \to x')$ be the transition. If
-# $p(x)\,T(x \to x') = p(x')\,T(x' \to x)$ for every pair (*detailed balance*), then integrating over $x$
-# gives $\int p(x)\,T(x \to x')\,dx = p(x')$: the chain leaves $p$ as it is. If it can also reach
-# everywhere, its averages converge to those of $p$.
+# $p(x)\,T(x \to x') = p(x')\,T(x' \to x)$ for every pair (*detailed balance*; the chain is *reversible*), then integrating over
+# $x$ gives $\int p(x)\,T(x \to x')\,dx = p(x')$: the chain leaves $p$ as it is. If it can also reach
+# everywhere, its averages converge to those of $p$. Transitions that leave $p$ as it is may follow one another: so does their
+# composition.
 #
-# **Metropolis.** Propose $x'$ from a symmetric $q(x' \mid x) = q(x \mid x')$ and accept with probability
+# **One ratio for all** (Hastings 1970). Propose $x'$ from any density $q(x' \mid x)$. Two flows face each other,
+# $p(x)\,q(x' \mid x)$ and $p(x')\,q(x \mid x')$; let through what the smaller one has. That is to accept with probability
 #
-# $$\alpha(x, x') = \min\big(1,\; p(x')/p(x)\big).$$
+# $$\alpha(x, x') = \min\left(1,\; \frac{p(x')\,q(x \mid x')}{p(x)\,q(x' \mid x)}\right),$$
 #
-# Then $p(x)\,q\,\alpha = q \min(p(x), p(x'))$, which is symmetric in $x$ and $x'$: balance holds. The
-# unknown constant cancels. A random walk of step $\sigma$ in $d$ dimensions needs
-# $\sigma \propto 1/\sqrt d$ to be accepted at all, so crossing a distance of 1 takes of the order of $d$
-# steps.
+# for then $p(x)\,q(x' \mid x)\,\alpha(x, x') = \min\big(p(x)\,q(x' \mid x),\; p(x')\,q(x \mid x')\big)$, which is the same from
+# either end: balance holds. The unknown constant of $p$ cancels.
 #
-# **Gibbs.** Draw each block of coordinates from its conditional distribution given the others. It is a
-# Metropolis step that is always accepted; it needs the conditionals.
+# *Metropolis.* A symmetric $q(x' \mid x) = q(x \mid x')$ cancels, too: $\alpha = \min(1, p(x')/p(x))$.
 #
-# **Hamiltonian Monte Carlo.** Stop walking at random: roll. Give the point a momentum $r \sim N(0, M)$ and
-# let both move by Hamilton's equations for the energy $H = -\ell(x) + \frac12 r^\top M^{-1} r$,
+# *Gibbs.* Draw block $b$ from its conditional given the other coordinates, which stay: $q(x' \mid x) = p(x'_b \mid x_{-b})$. With
+# $p(x) = p(x_b \mid x_{-b})\,p(x_{-b})$ the ratio is
+# $\frac{p(x'_b \mid x_{-b})\,p(x_{-b})\;p(x_b \mid x_{-b})}{p(x_b \mid x_{-b})\,p(x_{-b})\;p(x'_b \mid x_{-b})} = 1$, so nothing is refused. A sweep through the
+# blocks in a fixed order leaves $p$ as it is, as each part does; but it is not reversible: backwards the order is another.
 #
-# $$\dot x = M^{-1}r, \qquad \dot r = \nabla\ell(x).$$
+# **Where the mass is.** In $d$ dimensions the volume between the distances $u$ and $u + du$ from the mode grows as $u^{d-1}$,
+# while a normal density falls as $e^{-u^2/2}$. Their product peaks at $u = \sqrt{d-1}$ and has a width of about $1/\sqrt2$ in any
+# dimension: nearly all draws lie in this thin shell, the *typical set*, far from the mode. A blind step of length
+# $\sigma\sqrt d$ is nearly at a right angle to the radius and so leads outwards, to $u^2 + \sigma^2 d$. It is accepted only if $\sigma^2 d$ is of
+# the order of 1, so $\sigma \propto 1/\sqrt d$; and a walk in steps of $\sigma$ needs of the order of $1/\sigma^2 = d$ of them to cross a distance of 1. To
+# go far one has to move along the shell.
 #
-# The flow keeps $H$, keeps volume, and runs backwards when $r$ is reversed; so a proposal as far away as we
-# like would be accepted for sure. A computer makes steps. The *leapfrog* keeps volume and reverses exactly,
-# and misses $H$ by only $O(\varepsilon^2)$; the acceptance probability $\min(1, e^{H - H'})$ pays for the
-# miss.
+# **Hamiltonian Monte Carlo.** Stop walking at random: roll. Give the point a momentum $r$ and draw from $e^{-H}$ on all pairs
+# $(x, r)$, for the energy $H = -\ell(x) + \frac12\lVert r\rVert^2$; forgetting $r$ leaves $p$. First a fresh $r \sim N(0, I)$ (a Gibbs
+# step), then a long move by Hamilton's equations,
 #
-# We measure coordinates in units $s_i$ (the square root of the inverse metric,
-# $M^{-1} = \mathrm{diag}(s^2)$) and momenta in $1/s_i$. Then $r \sim N(0, I)$ and
+# $$\dot x = r, \qquad \dot r = \nabla\ell(x).$$
+#
+# Three facts make the end of the way a proposal with $\alpha = 1$, however long it is:
+#
+# - *$H$ is kept*: $\dot H = -\nabla\ell\cdot\dot x + r\cdot\dot r = -\nabla\ell\cdot r + r\cdot\nabla\ell = 0$.
+# - *Volume is kept*: the divergence of the motion is $\partial_x\cdot r + \partial_r\cdot\nabla\ell(x) = 0$.
+# - *It is reversible*: with $t \to -t$ and $r \to -r$ the equations are the same. So with the sign of $r$ turned at the end the
+#   move is its own inverse, and both flows of Hastings' ratio are $e^{-H}$. The sign itself does not matter, as $r$ is
+#   drawn afresh.
+#
+# A computer makes steps. The *leapfrog* takes half a kick, a drift, half a kick, in units $s$ of each coordinate (the square root
+# of the inverse metric; momenta are in $1/s$):
 #
 # $$r \leftarrow r + \tfrac{\varepsilon}{2}\, s\,\nabla\ell(x), \qquad
 # x \leftarrow x + \varepsilon\, s\, r, \qquad
 # r \leftarrow r + \tfrac{\varepsilon}{2}\, s\,\nabla\ell(x).$$
 #
+# Each of the three is a *shear*: it adds to one half of the coordinates a function of the other half, and so its Jacobian is triangular with
+# ones on the diagonal: volume is kept to the last digit. Read from right to left, with $r$ turned, it is the same three lines: it is
+# reversible. Only $H$ is missed, by $O(\varepsilon^2)$, and Hastings' ratio is what is left of it: $\alpha = \min(1, e^{H - H'})$.
+#
 # How long to roll? For a Gaussian in its own units, $x$ after time $t$ is $x_0\cos t + r_0 \sin t$: too
 # short is a random walk, $t = 2\pi$ is back where it began. With $t$ uniform on $(0, \pi)$ the correlation
-# of neighboring draws averages to $\frac1\pi\int_0^\pi \cos t\,dt = 0$; that is our `hmc`.
+# of neighboring draws of $x$ averages to $\frac1\pi\int_0^\pi \cos t\,dt = 0$; that is our `hmc`. Of $x^2$ it is
+# $\frac1\pi\int_0^\pi \cos^2 t\,dt = \frac12$, so that variances get $(1-\frac12)/(1+\frac12)$, a third of the draws: look at the effective
+# sample size of the quantity that you want.
 #
 # **No U-turn.** NUTS asks the trajectory itself. It doubles it, forwards or backwards by a fair coin, until
-# it turns around, and then picks one of its points with probability proportional to $e^{-H}$. Three facts
+# it turns around, and moves to one of its points by a rule that leaves the distribution $\propto e^{-H}$ on them as it is. Three facts
 # make this leave $p$ as it is: (1) from each point of a finished trajectory the same trajectory would have
-# been built with the same probability ($2^{-\text{depth}}$), provided no part that the doubling could have
-# begun from had turned already, which is why every sub-tree is checked; (2) the new half's point replaces
-# the old one with probability $\min(1, w_{\text{new}}/w_{\text{old}})$, $w = \sum e^{-H}$, which keeps the
-# weighted choice and favors the far half; (3) a trajectory whose new half turned inside is left as it was
-# before the doubling.
+# been built with the same probability ($2^{-\text{depth}}$), provided no sub-tree from which the doubling could have started had turned
+# already, which is why every sub-tree is checked; (2) the new half's point, drawn from its half $\propto e^{-H}$, replaces the
+# old one with probability $\min(1, w_{\text{new}}/w_{\text{old}})$, which is Hastings' ratio between the two halves. This is no draw from the
+# whole (that would take the new half with probability $w_{\text{new}}/(w_{\text{old}} + w_{\text{new}})$): it favors the far half and keeps the
+# distribution (*biased progressive sampling*); (3) a trajectory whose new half turned inside is left as it was before the doubling.
 #
-# *When has it turned?* With $\rho = \sum r$ over the points of a stretch (in our units, the way from end to
-# end), the stretch still grows at both ends as long as $r_{\text{first}}\cdot\rho > 0$ and
-# $r_{\text{last}}\cdot\rho > 0$ (Betancourt 2017). Two half-turns of equal halves can hide from this, so
+# *When has it turned?* With $R = \sum r$ over the points of a stretch (in our units, the way from end to
+# end), the stretch still grows at both ends as long as $r_{\text{first}}\cdot R > 0$ and
+# $r_{\text{last}}\cdot R > 0$ (Betancourt 2017). Two half-turns of equal halves can hide from this, so
 # the same is asked of the left half plus the first point of the right one, and of the right half plus the
 # last point of the left one (Stan's extra checks).
 #
@@ -302,7 +326,7 @@ def hmc_step(target: Target, state: State, step_size: float, scale, n_steps: int
 # ### NUTS: one draw
 #
 # The trajectory is known by its two ends (side 0 in the past, side 1 in the future), its momentum sum
-# $\rho$, its weight $w$, and the point that it would give away. Each doubling:
+# $R$, its weight $w$, and the point that it would give away. Each doubling:
 #
 # 1. a coin chooses the side to grow from;
 # 2. the new half is grown;
@@ -533,7 +557,7 @@ def benchmarks() -> list[Benchmark]:
 #
 # **Use it** for posteriors with a gradient and up to some thousands of parameters: start four or more
 # chains at dispersed points, print `result.summary()`, look at R-hat (below 1.01), both effective sample
-# sizes (above 400) and divergences (none), and only then at the answer. NUTS first; Gibbs where the conditionals are known
+# sizes (above 400), divergences (none), E-BFMI (above 0.3) and the tree depth (below its limit), and only then at the answer. NUTS first; Gibbs where the conditionals are known
 # and the blocks not too correlated; Metropolis for a handful of parameters without a gradient.
 #
 # **Do not use it** where a closed form exists (the regression above has one), for discrete parameters (sum
@@ -544,10 +568,11 @@ def benchmarks() -> list[Benchmark]:
 # been everywhere that matters. When an answer is doubted, ask where the walks began, whether they agree, and what share of
 # steps the sampler itself reported as lost.
 #
-# **How it breaks**: [a random walk pays for every dimension; two modes do not mix; one start hides the
-# other mode; the funnel's neck](failure_modes/markov_chain_monte_carlo.py).
+# **How it breaks**: [the standard error that counts every draw; a random walk pays for every dimension; two modes hardly mix; one
+# start hides the other mode; the funnel's neck](failure_modes/markov_chain_monte_carlo.py).
 #
-# **The pictures.** The mechanism: the three walks on the same slanted normal density. The result: eight schools report what a coaching program did for their pupils (Rubin 1981). Taken one by
+# **The pictures.** The mechanism: an orbit in the phase plane with the leapfrog's points and the U-turn, and the three walks on one
+# slanted normal density. The result: eight schools report what a coaching program did for their pupils (Rubin 1981). Taken one by
 # one, school A gained 28 points and school C lost 3. Taken together, the model learns how much schools
 # differ at all ($\tau$), and draws each estimate towards the common mean, those with the largest errors the
 # most.
@@ -555,50 +580,21 @@ def benchmarks() -> list[Benchmark]:
 
 # %%
 def mechanism():
-    """Contours of one density and three ways to walk on it: a random walk that creeps, trajectories that roll from draw to draw,
-    and a NUTS trajectory that doubles, in turn forwards or backwards, until it has turned around."""
+    """The phase plane of one coordinate: an orbit, the leapfrog's points, the U-turn; and on one density a random walk that creeps, HMC
+    that rolls from draw to draw, and a NUTS trajectory that doubles, forwards or backwards, until it has turned around."""
+    from level4_probabilistic.parts.markov_chain_monte_carlo.phase_plane import (
+        draw_phase_plane,
+        draw_rolls,
+        draw_tree,
+        draw_walk,
+    )
     from shared.figures import COLORS, PALETTE, subplots
 
-    precision = np.array([[2.0, -1.6], [-1.6, 2.0]])
-    target = Target(lambda x: -np.vecdot(x, x @ precision) / 2, lambda x: -x @ precision, vectorized=True)
-    figure, panels = subplots(1, 3, width=10.5, height=3.9, sharex=True, sharey=True)
-    grid = np.stack(np.meshgrid(*[np.linspace(-3.2, 3.2, 80)] * 2), axis=-1)
-    for panel in panels:
-        energy = np.vecdot(grid, grid @ precision) / 2
-        panel.contour(
-            *np.moveaxis(grid, -1, 0), energy, levels=[0.5, 2, 4.5], colors=COLORS["muted"], linewidths=0.8
-        )
-    rng, x = np.random.default_rng(3), np.array([-2.0, -2.0])
-    walk = plain_metropolis(lambda x: -x @ precision @ x / 2, x, 60, 0.5, rng)
-    panels[0].plot(*walk.T, "o-", color=COLORS["broken"], markersize=3, linewidth=0.8)
-
-    def roll(x, momentum, step, n_steps):
-        """Points, (n_steps + 1, 2), and the momenta after each step, (n_steps, 2)."""
-        state, way, momenta = target.start(x[None], needs_gradient=True), [x], []
-        for _ in range(n_steps):
-            state, momentum = leapfrog(target, state, momentum, step / 2, step)
-            way.append(state.position[0])
-            momenta.append(momentum[0])
-        return np.array(way), np.array(momenta)
-
-    for _ in range(6):
-        way, _ = roll(x, rng.standard_normal((1, 2)), 0.2, int(rng.integers(1, 16)))
-        panels[1].plot(*way.T, "-", color=COLORS["ours"], linewidth=0.9)
-        panels[1].plot(*way[-1], "o", color=COLORS["ours"], markersize=5)
-        x = way[-1]
-    momentum = np.array([0.9, 0.2])
-    ends, end_momenta, total = [np.array([-1.0, -1.4])] * 2, [momentum] * 2, momentum  # past and future
-    for doubling in range(8):
-        side = int(rng.integers(2))
-        way, momenta = roll(ends[side], end_momenta[side][None], (2 * side - 1) * 0.25, 2**doubling)
-        panels[2].plot(*way.T, "o-", color=PALETTE[doubling], markersize=4, label=f"doubling {doubling + 1}")
-        ends[side], end_momenta[side], total = way[-1], momenta[-1], total + momenta.sum(axis=0)
-        if is_turning(*end_momenta, total):
-            break
-    panels[2].legend(fontsize=8, loc="upper left")
-    for panel, title in zip(panels, ("Metropolis: 60 steps", "HMC: 6 draws", "NUTS: one draw"), strict=True):
-        panel.set(title=title, xlabel="$x_1$")
-    panels[0].set_ylabel("$x_2$")
+    figure, panels = subplots(2, 2, width=9.5, height=8.6)
+    draw_phase_plane(panels[0, 0], COLORS)
+    draw_walk(panels[0, 1], plain_metropolis, COLORS)
+    draw_rolls(panels[1, 0], COLORS)
+    draw_tree(panels[1, 1], PALETTE, COLORS)
     return figure
 
 

@@ -14,11 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from level4_probabilistic import markov_chain_monte_carlo
-from level4_probabilistic.failure_modes.markov_chain_monte_carlo import (
-    FAILURE_MODES,
-    funnel_gradient,
-    funnel_log_density,
-)
+from level4_probabilistic.failure_modes.markov_chain_monte_carlo import FAILURE_MODES
 from level4_probabilistic.markov_chain_monte_carlo import (
     effective_sample_size,
     gibbs,
@@ -29,8 +25,14 @@ from level4_probabilistic.markov_chain_monte_carlo import (
 )
 from level4_probabilistic.parts.markov_chain_monte_carlo import (
     chain_diagnostics,
+    phase_plane,
+    predictions,
     sampler_adaptation,
     sampler_gradient_check,
+)
+from level4_probabilistic.parts.markov_chain_monte_carlo.predictions import (
+    funnel_gradient,
+    funnel_log_density,
 )
 from level4_probabilistic.parts.markov_chain_monte_carlo.regression_and_schools import (
     EightSchools,
@@ -161,7 +163,7 @@ def test_all_rungs_draw_from_the_same_posterior(rung):
         draws = metropolis(logp, np.zeros(1), 1000, step_size=1.6, n_warmup=50, rng=rng).draws
     else:
         sampler = {"hmc": hmc, "nuts": nuts}[rung]
-        draws = sampler(logp, grad, np.zeros(1), 400, n_warmup=200, rng=rng).draws
+        draws = sampler(logp, grad, np.zeros(1), 250, n_warmup=80, rng=rng).draws
     error = chain_diagnostics.monte_carlo_standard_error(draws)
     assert abs(draws.mean() - exact) < 5 * float(np.squeeze(error))
 
@@ -573,7 +575,7 @@ def test_a_higher_target_takes_smaller_steps(sampler):
             normal_gradient,
             np.zeros(5),
             1,
-            n_warmup=100,
+            n_warmup=60,
             target_accept=target,
             rng=0,
             vectorized=True,
@@ -759,7 +761,7 @@ def quartic_log_density(x):
     return -np.sum(x**4, axis=-1) / 4
 
 
-@pytest.mark.parametrize("chains", [5, 8, 40])
+@pytest.mark.parametrize("chains", [5, 40])
 @pytest.mark.parametrize("sampler", [hmc, nuts])
 @pytest.mark.filterwarnings("ignore:.*diverged")
 def test_a_chain_that_starts_far_out_is_rescued(sampler, chains):
@@ -769,14 +771,14 @@ def test_a_chain_that_starts_far_out_is_rescued(sampler, chains):
         quartic_log_density,
         lambda x: -(x**3),
         start,
-        200,
-        n_warmup=300,
+        120,
+        n_warmup=250,
         n_chains=chains,
         rng=0,
         vectorized=True,
     )
     distinct = [len(np.unique(chain)) for chain in result.draws]
-    assert min(distinct) > 100, f"a chain stands still: {distinct}"
+    assert min(distinct) > 60, f"a chain stands still: {distinct}"
     assert np.abs(result.draws).max() < 5 and rhat(result.draws)[0] < 1.1
 
 
@@ -1067,9 +1069,15 @@ def result_of(draws):
     return make_result(draws.swapaxes(0, 1), 0.5, np.nan, 1)
 
 
-def some_result(n_draws=500):
+def some_result(n_draws=300):
     start = np.random.default_rng(0).normal(size=(4, 3))
-    return nuts(logistic_log_density, logistic_gradient, start, n_draws, n_warmup=100, rng=1, vectorized=True)
+    return nuts(logistic_log_density, logistic_gradient, start, n_draws, n_warmup=60, rng=1, vectorized=True)
+
+
+@pytest.fixture(scope="module")
+def result():
+    """One run of NUTS for all tests of its summary."""
+    return some_result()
 
 
 def test_a_result_prints_in_one_line():
@@ -1084,12 +1092,11 @@ def test_a_result_prints_in_one_line():
 
 
 @pytest.mark.parametrize("kind", ["good", "bad"])
-def test_the_summary_equals_arviz(kind):
+def test_the_summary_equals_arviz(kind, result):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         import arviz
     arviz.Numba.disable_numba()
-    result = some_result()
     if kind == "bad":  # chains that wander
         result = result_of(np.cumsum(result.draws[:, :301], axis=1))
     summary = result.summary(["a", "b", "c"])
@@ -1104,8 +1111,8 @@ def test_the_summary_equals_arviz(kind):
     assert (summary.problems == ()) == (kind == "good")
 
 
-def test_the_summary_is_a_table_with_a_verdict():
-    lines = str(some_result().summary(["a", "b", "the third"])).splitlines()
+def test_the_summary_is_a_table_with_a_verdict(result):
+    lines = str(result.summary(["a", "b", "the third"])).splitlines()
     assert lines[0].split() == [
         "mean",
         "sd",
@@ -1119,7 +1126,7 @@ def test_the_summary_is_a_table_with_a_verdict():
     ]
     assert [line[:9].strip() for line in lines[1:4]] == ["a", "b", "the third"]
     assert len({len(line) for line in lines[:4]}) == 1
-    assert lines[5].startswith("4 chains of 500 draws, acceptance 0.")
+    assert lines[5].startswith("4 chains of 300 draws, acceptance 0.")
     assert "step size" in lines[5] and "tree depth" in lines[5] and lines[5].endswith("0 divergences")
     assert re.fullmatch(
         r"[\d,]+ evaluations with warm-up in [\d.]+ s, [\d.]+ effective draws of .* for each 1,000 of them",
@@ -1128,8 +1135,7 @@ def test_the_summary_is_a_table_with_a_verdict():
     assert "nothing speaks against them" in lines[7] and len(lines) == 8
 
 
-def test_the_summary_says_what_is_wrong_and_what_to_try():
-    result = some_result()
+def test_the_summary_says_what_is_wrong_and_what_to_try(result):
     diverging = result.diverging.copy()
     diverging[0, :7] = True
     apart = dataclasses.replace(
@@ -1140,7 +1146,7 @@ def test_the_summary_says_what_is_wrong_and_what_to_try():
         "Do not trust these draws yet",
         "R-hat is .* above 1.01: the chains do not agree. Raise n_warmup",
         r"ESS is \d+ for x\d, below 400: .* More draws alone are no remedy.* several modes .*reparameterize",
-        "7 of 2000 draws diverged .7 of them in chain 0.: .* Raise target_accept .* non-centered",
+        "7 of 1200 draws diverged .7 of them in chain 0.: .* Raise target_accept .* non-centered",
     ):
         assert re.search(words, text), words
     assert len(apart.summary().problems) == 3
@@ -1190,10 +1196,10 @@ def test_what_is_advised_against_a_standstill_helps(sampler):
     """The first advice: let the step size adapt."""
     start = np.append(np.linspace(-1, 1, 7), 30.0)[:, None]
     mended = sampler(
-        quartic_log_density, lambda x: -(x**3), start, 300, n_warmup=300, n_chains=8, rng=0, vectorized=True
+        quartic_log_density, lambda x: -(x**3), start, 200, n_warmup=250, n_chains=8, rng=0, vectorized=True
     )
     assert not any("stood still" in problem for problem in mended.summary().problems)
-    assert rhat(mended.draws)[0] < 1.05
+    assert rhat(mended.draws)[0] < 1.07
 
 
 def test_a_standstill_is_told_from_chance():
@@ -1222,17 +1228,17 @@ def test_e_bfmi_compares_the_energy_with_its_changes():
     assert chain_diagnostics.e_bfmi(energy)[0] == pytest.approx((1 + 4 + 1) / (4 * 1.25))
     start = rng.normal(size=(4, 3))
     good = nuts(
-        normal_log_density, normal_gradient, start, 800, n_warmup=0, step_size=0.2, rng=1, vectorized=True
+        normal_log_density, normal_gradient, start, 400, n_warmup=0, step_size=0.4, rng=1, vectorized=True
     )
     np.testing.assert_allclose(good.log_density, normal_log_density(good.draws))
-    np.testing.assert_allclose(good.summary().e_bfmi, 1, atol=0.2)
+    np.testing.assert_allclose(good.summary().e_bfmi, 1, atol=0.25)  # four standard errors of 400 draws
     potential = -good.log_density[
         :, :-1
     ]  # H of the next trajectory is this and fresh momenta, ½χ² with 3 degrees
     kinetic = good.energy[:, 1:] - potential
-    assert kinetic.min() >= -1e-9 and kinetic.mean() == pytest.approx(1.5, abs=0.1)
+    assert kinetic.min() >= -1e-9 and kinetic.mean() == pytest.approx(1.5, abs=0.15)
     heavy = hmc(
-        lambda x: -np.log1p(x[:, 0] ** 2), lambda x: -2 * x / (1 + x**2), np.linspace(-3, 3, 4)[:, None], 1500,
+        lambda x: -np.log1p(x[:, 0] ** 2), lambda x: -2 * x / (1 + x**2), np.linspace(-3, 3, 4)[:, None], 1000,
         n_warmup=0, step_size=0.5, rng=0, vectorized=True,
     )  # fmt: skip
     formula = 1 / (0.5 + heavy.log_density.var())
@@ -1258,13 +1264,12 @@ def test_a_density_in_place_of_its_logarithm_is_suspected():
 def test_single_precision_functions_are_summed_in_double(sampler):
     start = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
     logpdf, gradient = (lambda x: normal_log_density(x).astype(np.float32)), (lambda x: -x.astype(np.float32))
-    result = sampler(logpdf, gradient, start, 300, n_warmup=100, rng=0, vectorized=True)
+    result = sampler(logpdf, gradient, start, 150, n_warmup=50, rng=0, vectorized=True)
     assert result.draws.dtype == result.energy.dtype == result.log_density.dtype == np.float64
-    assert result.draws.std() == pytest.approx(1, abs=0.15)
+    assert result.draws.std() == pytest.approx(1, abs=0.2)
 
 
-def test_the_summary_counts_what_the_draws_cost():
-    result = some_result()
+def test_the_summary_counts_what_the_draws_cost(result):
     summary = result.summary()
     fewest = np.minimum(summary.ess_bulk, summary.ess_tail).min()
     assert summary.n_evaluations == result.n_evaluations and 0 < summary.seconds == result.seconds
@@ -1281,8 +1286,8 @@ def test_the_summary_counts_what_the_draws_cost():
 
 
 @pytest.mark.parametrize("factor", [2.0, -1.0])
-def test_an_unchecked_gradient_is_suspected_first(factor):
-    start = np.random.default_rng(0).normal(size=(4, 3))
+def test_an_unchecked_gradient_is_suspected_first(factor, result):
+    checked, start = result, np.random.default_rng(0).normal(size=(4, 3))
     arguments = (normal_log_density, lambda x: -factor * x, start, 60)
     result = hmc(*arguments, n_warmup=40, rng=0, vectorized=True, check_gradient=False)
     summary = result.summary()
@@ -1293,7 +1298,7 @@ def test_an_unchecked_gradient_is_suspected_first(factor):
     assert not re.search(r"about \d+ times", str(summary))
     with pytest.raises(ValueError, match="gradient is not the gradient of logpdf"):
         hmc(*arguments, n_warmup=40, rng=0, vectorized=True)
-    assert some_result().gradient_checked is True
+    assert checked.gradient_checked is True
 
 
 def test_more_than_ten_times_the_draws_is_no_advice():
@@ -1359,8 +1364,7 @@ def test_the_summary_looks_at_the_tails_too():
     assert any("The tail ESS is" in problem for problem in summary.problems)
 
 
-def test_the_summary_says_what_it_cannot_judge():
-    result = some_result(n_draws=60)
+def test_the_summary_says_what_it_cannot_judge(result):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert "two chains" in result_of(result.draws[:1]).summary().problems[0]
@@ -1523,10 +1527,10 @@ BUFFER = np.empty(1)
 normal = lambda x: -((x - 3) @ (x - 3)) / 2
 slope = lambda x: np.subtract(3.0, x, out=BUFFER)  # one array, again and again
 SAMPLED = {
-    "metropolis": lambda x0: markov_chain_monte_carlo.metropolis(normal, x0, 2000, step_size=2.0, rng=0),
-    "hmc": lambda x0: markov_chain_monte_carlo.hmc(normal, slope, x0, 500, rng=0),
-    "nuts": lambda x0: markov_chain_monte_carlo.nuts(normal, slope, x0, 500, rng=0),
-    "gibbs": lambda x0: markov_chain_monte_carlo.gibbs([lambda x, rng: rng.normal(3.0) + 0 * np.multiply(x, 0, out=x)[0]], x0, 500, rng=0),
+    "metropolis": lambda x0: markov_chain_monte_carlo.metropolis(normal, x0, 1000, n_warmup=20, step_size=2.0, rng=0),
+    "hmc": lambda x0: markov_chain_monte_carlo.hmc(normal, slope, x0, 200, n_warmup=60, rng=0),
+    "nuts": lambda x0: markov_chain_monte_carlo.nuts(normal, slope, x0, 200, n_warmup=60, rng=0),
+    "gibbs": lambda x0: markov_chain_monte_carlo.gibbs([lambda x, rng: rng.normal(3.0) + 0 * np.multiply(x, 0, out=x)[0]], x0, 200, n_warmup=0, rng=0),
 }  # fmt: skip
 
 
@@ -1549,6 +1553,96 @@ def test_functions_may_reuse_their_array_and_the_start_stays(name):
 def test_a_function_that_writes_into_its_argument_is_refused(sample, name):
     with pytest.raises(ValueError, match=f"{name} must not change its argument in place"):
         sample()
+
+
+# The formulas of the failure modes
+
+
+def test_an_autocorrelation_time_outside_its_regime_is_refused():
+    for step, message in ((0.04, "refused too often"), (0.01, "twenty times as many draws")):
+        with pytest.raises(ValueError, match=message):
+            predictions.autocorrelation_time(step)
+    assert predictions.autocorrelation_time(0.02) == pytest.approx(17.8, abs=0.1)
+
+
+def test_the_autocorrelation_time_is_the_sum_of_all_autocorrelations():
+    """For one leapfrog step without refusals: x' = (1 − ε² C⁻¹/2) x + noise, lag by lag."""
+    _, C = predictions.two_slopes()
+    step = np.eye(2) - 0.02**2 / 2 * np.linalg.inv(C)
+    correlations = [(np.linalg.matrix_power(step, t) @ C)[0, 0] / C[0, 0] for t in range(1, 600)]
+    assert predictions.autocorrelation_time(0.02) == pytest.approx(1 + 2 * sum(correlations), rel=1e-9)
+
+
+def test_the_error_of_a_mass_has_its_two_limits():
+    """Far apart no draw crosses, and T draws know what one knows; close together two coins a draw are all that is felt."""
+    assert predictions.predicted_error_of_the_mass(8.0, 1.0, 40) == pytest.approx(np.sqrt(40), rel=1e-6)
+    assert predictions.predicted_error_of_the_mass(2.5, 1.0, 1) == pytest.approx(1.0, rel=1e-12), "one draw"
+    share = 1 / predictions.predicted_error_of_the_mass(2.5, 0.1, 1) ** 2
+    x = np.linspace(-40, 40, 200_001)
+    energy = predictions.energy_of_two_modes(x, 2.5)
+    flat, weight = np.exp(-0.1 * energy), np.exp(-0.9 * energy)
+    exact = (flat @ weight) ** 2 / (flat @ weight**2) / flat.sum()
+    assert share == pytest.approx(exact, rel=1e-3), "one draw alone pays for the weights alone"
+
+
+@pytest.mark.parametrize(("half_distance", "beta"), [(2.0, 1.0), (2.5, 1.0), (2.5, 0.1)])
+def test_crossings_are_as_frequent_as_the_energy_says(half_distance, beta):
+    """½ P(energy > barrier), by drawing position and momentum in equilibrium."""
+    rng = np.random.default_rng(0)
+    x, probability, _ = predictions.right_half(half_distance, beta)
+    place = np.interp(rng.random(200_000), np.cumsum(probability), x)
+    energy = (
+        beta * predictions.energy_of_two_modes(place, half_distance) + rng.standard_normal(200_000) ** 2 / 2
+    )
+    above = np.mean(energy > beta * predictions.energy_of_two_modes(np.zeros(1), half_distance)[0])
+    expected = predictions.predicted_crossing_probability(half_distance, beta)
+    assert above / 2 == pytest.approx(expected, rel=0.04)
+
+
+def test_the_funnel_formula_ends_where_the_other_form_is_unstable_too():
+    assert predictions.predicted_share_in_the_neck(0.5, False) == pytest.approx(0.178, abs=1e-3)
+    assert predictions.predicted_share_in_the_neck(0.5, True) == pytest.approx(0.0178, abs=1e-4)
+    with pytest.raises(ValueError, match="less than 2"):
+        predictions.predicted_share_in_the_neck(2.0, False)
+
+
+def test_squares_are_half_as_quick_to_forget():
+    """Rolled for a uniform time on (0, π): of x the next draw remembers nothing, of x² one half."""
+    rng = np.random.default_rng(3)
+    start = rng.standard_normal((N_CHAINS, 1))
+    correlations = np.zeros(2)
+    for n_steps in range(1, 32):  # ε = 0.1
+        new, *_ = markov_chain_monte_carlo.hmc_step(
+            a_target(), state_at(start[:4000]), 0.1, np.ones(1), n_steps, rng
+        )
+        for power in (1, 2):
+            correlations[power - 1] += (
+                np.corrcoef(start[:4000, 0] ** power, new.position[:, 0] ** power)[0, 1] / 31
+            )
+    np.testing.assert_allclose(correlations, [0, 0.5], atol=0.05)
+
+
+def test_a_sweep_of_gibbs_is_not_reversible_and_leaves_the_target():
+    """On a table of nine states: each part balances; their product keeps p, but flows in a circle."""
+    p = np.random.default_rng(0).random((3, 3))
+    p /= p.sum()
+    parts = [np.zeros((9, 9)), np.zeros((9, 9))]
+    for i, j in np.ndindex(3, 3):
+        parts[0][3 * i + j, [j, 3 + j, 6 + j]] = p[:, j] / p[:, j].sum()
+        parts[1][3 * i + j, 3 * i : 3 * i + 3] = p[i] / p[i].sum()
+    flow = [p.ravel()[:, None] * T for T in (*parts, parts[0] @ parts[1])]
+    for part in flow[:2]:
+        np.testing.assert_allclose(part, part.T, atol=1e-15)
+    np.testing.assert_allclose(flow[2].sum(axis=0), p.ravel(), atol=1e-15)
+    assert np.abs(flow[2] - flow[2].T).max() > 1e-3
+
+
+def test_a_roll_begins_where_it_should_and_keeps_its_energy():
+    points, momenta = phase_plane.roll(a_target(), [1.0, 0.0], [0.0, 1.0], 0.1, 63)
+    np.testing.assert_array_equal((points[0], momenta[0]), ([1.0, 0.0], [0.0, 1.0]))
+    energy = (np.vecdot(points, points) + np.vecdot(momenta, momenta)) / 2
+    np.testing.assert_allclose(energy, 1, atol=0.1**2 / 4)
+    np.testing.assert_allclose(points[-1], points[0], atol=0.03), "once around"
 
 
 # All together

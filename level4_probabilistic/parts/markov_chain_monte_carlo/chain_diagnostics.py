@@ -285,12 +285,13 @@ def standstill(draws: Float[np.ndarray, "chains n d"]) -> tuple[np.ndarray, np.n
     A standstill is a twentieth of the chain or more, at least 20 draws, and more than chance. O(S d).
     """
     chains, n, _ = draws.shape
-    longest, first = np.zeros(chains, int), np.zeros(chains, int)
     moves = np.any(draws[:, 1:] != draws[:, :-1], axis=2)
-    for chain, moved in enumerate(moves):
-        edges = np.concatenate([[0], np.flatnonzero(moved) + 1, [n]])
-        longest[chain] = np.diff(edges).max()
-        first[chain] = edges[np.argmax(np.diff(edges))]
+    at = np.arange(n)
+    since = np.zeros((chains, n), int)  # first draw of the stretch that each draw belongs to
+    since[:, 1:] = np.maximum.accumulate(np.where(moves, at[1:], 0), axis=1)
+    end = np.argmax(at - since, axis=1)
+    first = since[np.arange(chains), end]
+    longest = end - first + 1
     if n < 20:
         return longest, first, np.zeros(chains, bool)
     stays = min(1 - np.median(moves.mean(axis=1)), 0.95)

@@ -53,7 +53,7 @@ class SamplerResult:
 
     >>> from level4_probabilistic.markov_chain_monte_carlo import nuts
     >>> start = [[-1.0, 2.0], [1.0, -2.0], [-2.0, -1.0], [2.0, 1.0]]  # one point a chain
-    >>> result = nuts(lambda x: -x @ x / 2, lambda x: -x, start, 500, n_warmup=200, rng=0)
+    >>> result = nuts(lambda x: -x @ x / 2, lambda x: -x, start, 300, n_warmup=100, rng=0)
     >>> print(result.summary())
           mean  sd  mcse  5 %  95 %  R-hat  bulk ESS  tail ESS
     x0 ...

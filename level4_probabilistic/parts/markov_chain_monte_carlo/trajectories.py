@@ -54,10 +54,10 @@ def leapfrog(target: Target, state: State, momentum, kick, drift, rows=None):
 # %% [markdown]
 # ## Has a stretch turned?
 #
-# For a stretch made of a left and a right part, with momentum sums $\rho_L$ and $\rho_R$:
+# For a stretch made of a left and a right part, with momentum sums $R_L$ and $R_R$:
 #
-# $$r_{\text{first}}\cdot\rho \le 0 \;\text{ or }\; r_{\text{last}}\cdot\rho \le 0, \qquad
-# \rho = \rho_L + \rho_R,$$
+# $$r_{\text{first}}\cdot R \le 0 \;\text{ or }\; r_{\text{last}}\cdot R \le 0, \qquad
+# R = R_L + R_R,$$
 #
 # and the same for (left part, first point of the right) and for (last point of the left, right part). The
 # order of the two ends does not matter, so both directions of time are served.
@@ -66,7 +66,7 @@ def leapfrog(target: Target, state: State, momentum, kick, drift, rows=None):
 # %%
 @no_type_check
 def is_turning(first, last, way):
-    """Which chains have r_first·ρ ≤ 0 or r_last·ρ ≤ 0, (k,) bool; all arguments (k, dim)."""
+    """Which chains have r_first·R ≤ 0 or r_last·R ≤ 0, (k,) bool; all arguments (k, dim)."""
     return np.minimum(np.vecdot(first, way), np.vecdot(last, way)) <= 0
 
 
@@ -84,7 +84,7 @@ def join_is_turning(first, last_of_left, first_of_right, last, left_sum, right_s
 #
 # A sub-tree of $2^j$ leaves is a row of leapfrog steps. Its sub-trees are its aligned blocks of 2, 4, 8, …
 # leaves; each is checked as soon as its last leaf stands, so that a chain that turned stops early. The sums
-# $\rho$ of all blocks are differences of running sums. At the end one leaf is drawn with probability
+# $R$ of all blocks are differences of running sums. At the end one leaf is drawn with probability
 # proportional to its weight $e^{H_0 - H}$: add Gumbel noise to the log weights and take the largest, which
 # draws from $\mathrm{softmax}$ without normalizing.
 
