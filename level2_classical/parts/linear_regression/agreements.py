@@ -85,7 +85,10 @@ def compare_statistics(
     def complete(rows: Any) -> Any:
         return add_constant(rows, has_constant="add") if fit_intercept else rows
 
-    new = 1.1 * X[:7]
+    new, own = (
+        1.1 * X[:5],
+        np.linspace(0.25, 4.0, 5),
+    )  # statsmodels refuses as many weights as there are columns
     reference = OLS(y, complete(X)) if weight is None else WLS(y, complete(X), weights=weight)
     ours, theirs = comparison.run(
         lambda: [
@@ -107,6 +110,10 @@ def compare_statistics(
         "p-value of F": ([t.p_value for t in tests], [r.f_pvalue for r in theirs]),
         "intervals, new observation": (
             [m.prediction_interval(new) for m in ours], [f.conf_int(obs=True) for f in forecasts],
+        ),
+        "intervals, new observation of its own weight": (
+            [m.prediction_interval(new, sample_weight=own) for m in ours],
+            [r.get_prediction(complete(new), weights=own).conf_int(obs=True) for r in theirs],
         ),
         "intervals, new mean": (
             [m.prediction_interval(new, of="mean") for m in ours], [f.conf_int() for f in forecasts],

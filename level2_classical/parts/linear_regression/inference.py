@@ -18,16 +18,17 @@
 # %%
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from shared import linalg
-from shared.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
+from shared.special import fdtrc, gammaln, ndtr, ndtri, stdtr, stdtrit
 
 __all__ = [
-    "FTest", "gaussian_log_likelihood", "orthonormal_restrictions", "studentized_deleted_residuals", "two_sided_p_value",
+    "FTest", "gaussian_log_likelihood", "inside_noncentral_t", "orthonormal_restrictions", "studentized_deleted_residuals", "two_sided_p_value",
     "two_sided_quantile", "wald_f",
 ]  # fmt: skip
 
@@ -42,10 +43,34 @@ def two_sided_p_value(t: Float[np.ndarray, "*shape"], df: float | None) -> Float
     return 2 * (ndtr(-np.abs(t)) if df is None else stdtr(df, -np.abs(t)))
 
 
+@lru_cache(maxsize=256)  # an inversion takes milliseconds, and the same one is asked for again and again
 def two_sided_quantile(level: float, df: float | None) -> float:
     """The half-width, in standard errors, of an interval with this confidence level."""
     tail = (1 - level) / 2
     return -float(ndtri(tail) if df is None else stdtrit(df, tail))
+
+
+# %% [markdown]
+# ### The same statistic where the coefficient is not zero
+# Then $T=(Z+b)/S$, with $Z$ standard normal, $b$ the coefficient in standard errors, and $S=s/\sigma$ independent of $Z$: the noncentral t.
+# Given $S=s$ the probability of $|T|\le q$ is $\Phi(qs-b)-\Phi(-qs-b)$, and $S$ has the density
+# $2\,(\nu/2)^{\nu/2}\,s^{\nu-1}e^{-\nu s^2/2}/\Gamma(\nu/2)$ with $\nu$ degrees of freedom.
+
+
+# %%
+def inside_noncentral_t(q: float, df: float, shift: float) -> float:
+    """P(|T| ≤ q) for Student's T with `df` degrees whose numerator is shifted: one minus the power of a test. 200 points of Gauss."""
+    node, weight = np.polynomial.legendre.leggauss(200)
+    low, high = (
+        max(0.0, 1 - 9 / np.sqrt(2 * df)),
+        1 + 9 / np.sqrt(2 * df),
+    )  # S lies outside with less than 1e-15
+    s = low + (high - low) * (node + 1) / 2
+    log_density = (
+        np.log(2) + df / 2 * np.log(df / 2) - gammaln(df / 2) + (df - 1) * np.log(s) - df * s * s / 2
+    )
+    inside = ndtr(q * s - shift) - ndtr(-q * s - shift)
+    return float((high - low) / 2 * np.sum(weight * np.exp(log_density) * inside))
 
 
 # %% [markdown]

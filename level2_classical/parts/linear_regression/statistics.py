@@ -40,7 +40,7 @@ from level2_classical.parts.linear_regression.rank import (
 )
 from level2_classical.parts.linear_regression.summary import summary_table
 from shared import linalg
-from shared.arrays import validate_choice, validate_matrix, validate_number
+from shared.arrays import validate_choice, validate_matrix, validate_number, validate_sample_weight
 from shared.estimator import Estimator, RegressorMixin
 from shared.numerics import power_of_two
 
@@ -77,15 +77,36 @@ class FurtherStatistics(RegressorMixin, Estimator):
         return self._shaped(np.stack([estimate - half, estimate + half], axis=-1))
 
     def prediction_interval(
-        self, X: Any, level: Any = 0.95, *, of: Any = "observation", cov_type: Any = None
+        self,
+        X: Any,
+        level: Any = 0.95,
+        *,
+        of: Any = "observation",
+        cov_type: Any = None,
+        sample_weight: Any = None,
     ) -> np.ndarray:
-        """Interval for a new observation (of weight 1) at each row of X, or `of="mean"` for the plane there.
+        """Interval for a new observation at each row of X, or `of="mean"` for the plane there.
+
+        `sample_weight` (m,) are the weights of the new observations, in the unit of those in `fit`; by default 1. An
+        observation of weight w has the variance s²/w, whatever `cov_type` says of the coefficients.
 
         Returns (m, 2), lower and upper; (m, k, 2) for a matrix of targets. O(mp²k).
+
+        Raises:
+            ValueError: a weight that is zero or negative, or weights with `of="mean"`, which does not use them.
         """
         validate_choice(of, "of", ("observation", "mean"))
         level = validate_number(level, "level", minimum=0, maximum=1, exclusive=True)
         X = self._predict_matrix(X, dtype=self._dtype())
+        if sample_weight is not None and of == "mean":
+            raise ValueError(
+                "sample_weight is of no use with of='mean': the plane has no error of its own. Leave it out."
+            )
+        weight = validate_sample_weight(sample_weight, len(X))
+        if not np.all(weight > 0):
+            raise ValueError(
+                f"sample_weight must be positive, got {weight.min()!r}: its interval would have no end."
+            )
         center = (X - self._x_mean) @ self._coef.T + self._y_mean  # (m, k)
         basis = self._basis()
         rows = (X - self._x_mean) @ self._factor  # [1 x]B, without the cancellation in its product
@@ -94,7 +115,7 @@ class FurtherStatistics(RegressorMixin, Estimator):
         middle = self._sandwich(np.eye(basis.Q.shape[1]), cov_type)
         variance = np.einsum("mp,kpq,mq->mk", rows, middle, rows, optimize=True)
         if of == "observation":
-            variance = variance + np.sum(basis.residuals**2, axis=0) / basis.df
+            variance = variance + np.sum(basis.residuals**2, axis=0) / basis.df / weight[:, None]
         half = two_sided_quantile(level, self._reference_df(cov_type)) * np.sqrt(variance) / basis.unit
         interval = np.stack([center - half, center + half], axis=-1)
         return interval if self._data[1].ndim == 2 else interval[:, 0]
