@@ -26,7 +26,7 @@
 #
 # **Sources.** Golub (1965), least squares by Householder's reflections; Demmel, Grigori, Hoemmen and Langou (2012), QR by
 # blocks of rows; Higham (2002), what rounding does to each solver; White (1980) and MacKinnon and White (1985), errors of
-# unequal spread; Long and Ervin (2000), why HC3; Belsley, Kuh and Welsch (1980), which columns hang together; Seber and Lee
+# unequal spread; Long and Ervin (2000), why HC3; Belsley, Kuh and Welsch (1980), which columns depend on each other; Seber and Lee
 # (2003), the theory in one book.
 
 # %% [markdown]
@@ -40,50 +40,57 @@
 # | $\beta$, $\beta_0$ | `coef`, `intercept` | (d, k), (k,) |
 # | $p=d+1$, or $d$ without intercept | | |
 #
-# **The model.** $y_i=\beta_0+x_i\cdot\beta+\varepsilon_i$. The weight $w_i$ says how precise a row is:
-# $\operatorname{Var}\varepsilon_i=\sigma^2/w_i$. Least squares minimizes $\sum_iw_i(y_i-\beta_0-x_i\cdot\beta)^2$.
+# ### One feature
+# $y_i=\beta_0+x_i\beta+\varepsilon_i$. Take the $n$ targets as one arrow $y$ in $n$ dimensions. All values that a line can give,
+# $\beta_0\mathbf 1+\beta x$, make up the plane of $\mathbf 1$ and $x$, and the nearest point to $y$ in it is the foot $\hat y$ of the perpendicular.
+# So the residuals $e=y-\hat y$ stand at right angles to $\mathbf 1$ and to $x$, $\sum_ie_i=0$ and $\sum_ix_ie_i=0$. With
+# $D=\sum_i(x_i-\bar x)^2$ these two say
 #
-# **The intercept goes first.** Setting the derivative by $\beta_0$ to zero gives $\beta_0=\bar y-\bar x\cdot\beta$ with the
-# weighted means $\bar x,\bar y$. What remains is least squares without an intercept, on
+# $$\hat\beta=\frac1D\sum_i(x_i-\bar x)\,y_i,\qquad\hat\beta_0=\bar y-\bar x\hat\beta .$$
+#
+# By Pythagoras $\lVert y-\bar y\rVert^2=\lVert\hat y-\bar y\rVert^2+\lVert e\rVert^2$, and $R^2$, the first part's share, is the square of the cosine
+# of the angle at $\bar y$ (the picture in step 5).
+#
+# *How sure?* Choose orthonormal axes: $c_1=\mathbf 1/\sqrt n$, $c_2=(x-\bar x)/\sqrt D$, and $n-2$ more at right angles to the plane. If the
+# errors are independent and normal with variance $\sigma^2$, so are their coordinates $g_k=c_k\cdot\varepsilon$ on any orthonormal axes, because
+# the density depends on $\lVert\varepsilon\rVert$ alone. Now $\hat\beta=\beta+g_2/\sqrt D$, and $e$ is what lies outside the plane,
+# $\lVert e\rVert^2=g_3^2+\dots+g_n^2$. Different coordinates, so **$\hat\beta$ and $s^2=\lVert e\rVert^2/(n-2)$ are independent**, $E\,s^2=\sigma^2$, and
+#
+# $$\frac{\hat\beta-\beta}{s/\sqrt D}=\frac{g_2/\sigma}{\sqrt{(g_3^2+\dots+g_n^2)/(n-2)\sigma^2}}$$
+#
+# is a standard normal over the root of an independent $\chi^2_{n-2}/(n-2)$: Student's t. With $p$ coefficients the plane has $p$
+# dimensions, and $n-p$ are left.
+#
+# ### Many features: solvers and their condition
+# $y_i=\beta_0+x_i\cdot\beta+\varepsilon_i$ with $\operatorname{Var}\varepsilon_i=\sigma^2/w_i$. Least squares minimizes
+# $\sum_iw_i(y_i-\beta_0-x_i\cdot\beta)^2$. Setting the derivative by $\beta_0$ to zero gives $\beta_0=\bar y-\bar x\cdot\beta$ with the weighted
+# means $\bar x,\bar y$, and the intercept is gone:
 #
 # $$A_i=\sqrt{w_i}\,(x_i-\bar x),\qquad b_i=\sqrt{w_i}\,(y_i-\bar y),\qquad \min_\beta\lVert A\beta-b\rVert^2 .$$
 #
-# This is more than tidiness. A column of years around 1950 is nearly a multiple of the column of ones, so the raw design
-# $[1\ X]$ is nearly singular, and centering is the orthogonalization against that first column, where it costs next to
-# nothing. On Longley's data it takes the condition number $\kappa$ (of unit columns) from about 40,000 to about 100. Scaling
-# the columns does not have this effect: Householder's QR treats every column by itself, so that a change of units changes
-# neither its digits nor Cholesky's (Higham 2002, §19.3 and §10.1). We center, and use unit columns only to *judge* the
-# condition.
-#
-# **Three ways to the minimum.**
+# A column of years around 1950 is nearly a multiple of the column of ones, so the raw design $[1\ X]$ is nearly singular. Centering is
+# the orthogonalization against that first column, where it costs next to nothing: on Longley's data it takes the condition number $\kappa$ (of
+# unit columns) from about 40,000 to about 100. Scaling does not have this effect: a change of units changes neither the digits of
+# Householder's QR nor Cholesky's (Higham 2002, §19.3 and §10.1). We use unit columns only to *judge* the condition.
 #
 # 1. `"qr"`. Write $[A\ b]=Q\begin{bmatrix}R&z\\0&\rho\end{bmatrix}$ with orthonormal $Q$ and upper triangular $R$. Lengths do not
-# change under $Q^\top$, so $\lVert A\beta-b\rVert^2=\lVert R\beta-z\rVert^2+\rho^2$: solve $R\beta=z$ from below. There is
-# no need to form $Q$. The error grows like $\kappa\varepsilon$ as long as the residual is small. Since a QR of stacked rows
-# is the QR of their stacked triangles, $\begin{bmatrix}A_1\\A_2\end{bmatrix}=\begin{bmatrix}Q_1R_1\\Q_2R_2\end{bmatrix}$,
-# the rows can be taken in blocks that fit the cache.
-# 2. `"normal"`. The gradient $2A^\top(A\beta-b)$ vanishes where $A^\top A\beta=A^\top b$, the normal equations. $G=A^\top A$ is symmetric and
+# change under $Q^\top$, so $\lVert A\beta-b\rVert^2=\lVert R\beta-z\rVert^2+\rho^2$: solve $R\beta=z$ from below, without forming $Q$.
+# The error grows like $\kappa\varepsilon$ as long as the residual is small. A QR of stacked rows is the QR of their stacked triangles, so the
+# rows can be taken in blocks that fit the cache.
+# 2. `"normal"`. The gradient $2A^\top(A\beta-b)$ vanishes where $A^\top A\beta=A^\top b$. $G=A^\top A$ is symmetric and
 # positive definite, $G=R^\top R$ by Cholesky, and $R$ is the same triangle as above. Half the work and one matrix product,
 # but $\kappa(G)=\kappa^2$: twice as many digits are lost. Where more than half of all digits would go, we say so and use QR.
 # 3. `"gradient_descent"`. $\beta\leftarrow\beta-\eta(G\beta-A^\top b)$ with $\eta=1/L$, $L$ the largest eigenvalue of $G$. The error shrinks
 # by $1-1/\kappa^2$ a step. To have $\kappa$ small, the columns get unit length first (here scaling does help).
 #
-# **Not enough information.** If the columns of $A$ depend on each other, many $\beta$ reach the minimum. Then we take the
-# shortest, as scikit-learn does. A single coefficient depends on that choice if some $v$ with $Av=0$ has $v_j\ne0$: such a
-# coefficient is not **identified**, and statistics on it warn ([rank](parts/linear_regression/rank.py)).
-#
-# **Nearly dependent columns.** Columns that nearly depend on each other inflate the variance of their coefficients by
-# $\mathrm{VIF}_j=1/(1-R_j^2)$, $R_j^2$ being that of column $j$ on the others; [rank](parts/linear_regression/rank.py)
-# derives which columns hang together, and from which condition number on that does harm.
-#
-# **How sure?** Let $F$ be a factor with $(A^\top A)^+=FF^\top$: $F=R^{-1}$, or $V_rS_r^{-1}$. Then $AF$ has orthonormal
-# columns, and so has
+# ### The meat of the sandwich
+# Let $F$ be a factor with $(A^\top A)^+=FF^\top$: $F=R^{-1}$, or $V_rS_r^{-1}$. Then $AF$ has orthonormal columns, and so has
 #
 # $$Q=\big[\sqrt{w/W}\ \ AF\big]\quad(n\times p),\qquad
 # \begin{bmatrix}\hat\beta_0\\\hat\beta\end{bmatrix}=\begin{bmatrix}\beta_0\\\beta\end{bmatrix}+BQ^\top u,\qquad
 # B=\begin{bmatrix}1/\sqrt W&-\bar x^\top F\\0&F\end{bmatrix},$$
 #
-# with $u_i=\sqrt{w_i}\,\varepsilon_i$. So with independent errors the covariance of the estimate is, exactly, the
+# with $u_i=\sqrt{w_i}\,\varepsilon_i$: the axes $c_1,c_2$ of one feature, now $p$ of them. With independent errors the covariance is exactly the
 # **sandwich**
 #
 # $$\operatorname{Cov}=B\,\big(Q^\top\operatorname{diag}(\operatorname{Var}u_i)\,Q\big)\,B^\top .$$
@@ -99,14 +106,20 @@
 # | `HC2` | $e_i^2/(1-h_i)$ | $E[e_i^2]=\sigma^2(1-h_i)$: unbiased under equal variances |
 # | `HC3` | $e_i^2/(1-h_i)^2$ | $e_i/(1-h_i)$ is the residual of a fit without row $i$: a little cautious |
 #
-# With normal errors of equal spread, $t_j=\hat\beta_j/\mathrm{se}_j$ follows Student's t with $n-p$ degrees of freedom where
-# $\beta_j=0$. For the robust kinds the normal distribution is used, as in statsmodels (`use_t=True` asks for t). A set of
+# HC3's price: where the spread is equal its intervals are longer than they need be, and tests find less; and like all five it takes the rows
+# for independent. For the robust kinds the normal distribution is used, as in statsmodels (`use_t=True` asks for t). A set of
 # $q$ restrictions $C\beta=0$ is tested by $F=(C\hat\beta)^\top(C\operatorname{Cov}C^\top)^{-1}C\hat\beta/q$. A *new*
-# observation at $x$ adds its own error: its interval has the variance $x^\top\operatorname{Cov}x+s^2$.
+# observation at $x$ of weight $w$ adds its own error: its interval has the variance $x^\top\operatorname{Cov}x+s^2/w$.
+#
+# ### Columns that depend on each other
+# If they do exactly, many $\beta$ reach the minimum. Then we take the shortest, as scikit-learn does. A coefficient depends on that
+# choice if some $v$ with $Av=0$ has $v_j\ne0$: it is not **identified**, and statistics on it warn. If they do nearly, the
+# variance of a coefficient grows by $\mathrm{VIF}_j=1/(1-R_j^2)$, $R_j^2$ being that of column $j$ on the others.
+# [Rank](parts/linear_regression/rank.py) derives both, and which columns are to blame.
 #
 # **Assumptions, and who needs them.** Unbiased: the mean is linear in the features and no relevant one is missing.
 # Intervals: errors independent, for `nonrobust` of equal spread, and normal or $n$ large. A new observation: normal errors
-# of equal spread, whatever $n$ and `cov_type`. What happens otherwise: `failure_modes/linear_regression.py`.
+# of equal spread, or of known weights, whatever $n$ and `cov_type`. What happens otherwise: `failure_modes/linear_regression.py`.
 #
 # **Cost.** $O(nd^2)$ time; memory $O(d^2)$ beside the data (the statistics form $Q$, $O(nd)$, on first use).
 
@@ -117,14 +130,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from level2_classical.parts.linear_regression.agreements import compare_coefficients, compare_statistics
 from level2_classical.parts.linear_regression.blocks import centered_blocks, column_means, triangle
-from level2_classical.parts.linear_regression.inference import two_sided_p_value
 from level2_classical.parts.linear_regression.other_solvers import (
     are_ordinary,
     largest_entries,
@@ -133,7 +145,7 @@ from level2_classical.parts.linear_regression.other_solvers import (
     solve_normal_equations,
 )
 from level2_classical.parts.linear_regression.rank import Solution, column_lengths, minimum_norm
-from level2_classical.parts.linear_regression.statistics import COVARIANCES, FurtherStatistics
+from level2_classical.parts.linear_regression.statistics import COVARIANCES, Basis, FurtherStatistics
 from level2_classical.parts.linear_regression.summary import caller_level, rank_reason
 from shared import linalg
 from shared.agreement import Agreement, Benchmark, Comparison
@@ -229,25 +241,6 @@ def orthonormal_basis(  # practice: core
     size = np.sqrt(weight.sum())
     first = np.concatenate([[1 / size], -x_mean @ factor])
     return np.hstack([root / size, Q]), np.vstack([first, np.pad(factor, ((0, 0), (1, 0)))])
-
-
-# %%
-class Basis(NamedTuple):
-    """What the statistics need of the rows with positive weight.
-
-    Q (n, q), B (p, q), weighted residuals (n, k), leverages (n,), targets (n, k), weights (n,), which rows of the
-    training data these are, n − q, or NaN if nothing is left, and the unit (k,) that the residuals are multiplied by.
-    """
-
-    Q: np.ndarray
-    B: np.ndarray
-    residuals: np.ndarray
-    leverage: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray
-    present: np.ndarray
-    df: float
-    unit: np.ndarray
 
 
 # %% [markdown]
@@ -470,28 +463,6 @@ class LinearRegression(FurtherStatistics):
         square = np.diagonal(self._sandwich(basis.B * unit[:, None], cov_type), axis1=1, axis2=2)
         return np.sqrt(square) / unit / basis.unit[:, None]
 
-    def covariance(self, cov_type: Any = None) -> np.ndarray:
-        """Covariance of the coefficients, intercept first, (p, p) or (k, p, p); `None` means the estimator's kind."""
-        return self._shaped(
-            self._sandwich(self._basis().B, cov_type) / self._basis().unit[:, None, None] ** 2
-        )
-
-    @property
-    def standard_errors_(self) -> np.ndarray:
-        """Standard deviation of each estimated coefficient, intercept first, (p,) or (k, p)."""
-        return self._shaped(self._standard_errors(None))
-
-    @property
-    def t_values_(self) -> np.ndarray:
-        """Coefficient over standard error (with normal reference often called z), (p,) or (k, p)."""
-        with np.errstate(invalid="ignore"):  # a constant column: zero over zero is NaN, and was warned of
-            return self._shaped(self._estimate() / self._standard_errors(None))
-
-    @property
-    def p_values_(self) -> np.ndarray:
-        """Two-sided p-value of the hypothesis that a coefficient is zero, (p,) or (k, p)."""
-        return two_sided_p_value(self.t_values_, self._reference_df(None))
-
 
 # %% [markdown]
 # ## 4. Validate
@@ -563,7 +534,7 @@ def benchmarks() -> list[Benchmark]:
 # ## 5. Document
 #
 # **Use it** first, on nearly everything: it is the model whose answers can be read, and the yardstick for any other. With
-# `cov_type="HC3"` unless you know the errors to be of one spread. `solver="normal"` when $n$ is large and the features are
+# `cov_type="HC3"` unless you know the errors to be of one spread (then it costs power). `solver="normal"` when $n$ is large and the features are
 # not nearly dependent. **Do not use it** to extrapolate, with more features than rows (see `regularized_regression`), for
 # counts or probabilities (see `generalized_linear_models`), or with errors that depend on each other (time series, repeated
 # measurements): then all five kinds of standard errors are wrong, and too small where both the errors and the features go
@@ -577,14 +548,14 @@ def benchmarks() -> list[Benchmark]:
 #
 # **How it breaks**: `groundup break linear_regression`, and `failure_modes/linear_regression.py`.
 #
-# **The pictures.** The mechanism: a line on data, and the same line as a point in the plane of its two coefficients. The
+# **The pictures.** The mechanism: a line on data; the same fit as a projection, a right triangle in the space of the patients; and as a point in the plane of its two coefficients. The
 # result: which of ten measurements go with the progression of diabetes, with 95 % intervals.
 
 
 # %%
 def mechanism() -> Any:
-    """Left: forty patients and the line with the smallest squared residuals. Right: the sum of squares over slope and height of the line;
-    its minimum is the fit, and the dashed ellipse holds both coefficients with 95 %."""
+    """Left: forty patients and the line with the smallest squared residuals. Middle: the targets less their mean, projected onto the feature.
+    Right: the sum of squares over slope and height; its minimum is the fit, the dashed ellipse holds both coefficients with 95 %."""
     from shared.datasets import load_diabetes
     from shared.figures import COLORS, subplots
 
@@ -592,7 +563,25 @@ def mechanism() -> Any:
     x, y = diabetes.X[:40, 2] - diabetes.X[:40, 2].mean(), diabetes.y[:40]
     model = LinearRegression().fit(x[:, None], y)
     height, slope = float(model.intercept_), float(model.coef_[0])
-    figure, (left, right) = subplots(1, 2, width=10.0, height=4.0)
+    figure, (left, middle, right) = subplots(1, 3, width=13.0, height=4.0)
+    along, across = (
+        slope * np.sqrt(x @ x),
+        np.sqrt(np.sum(model.residuals_**2)),
+    )  # |ŷ − ȳ| and |e|: exact lengths
+    for start, end, color, label in (
+        ((0, 0), (along, across), COLORS["muted"], "targets less their mean"),
+        ((0, 0), (along, 0), COLORS["ours"], "fit less the mean"),
+        ((along, 0), (along, across), COLORS["broken"], "residuals"),
+    ):
+        middle.plot(*zip(start, end, strict=True), color=color, linewidth=2, label=label)
+    middle.set(
+        xlim=(-0.1 * along, 3 * along),
+        xlabel="along the centered feature",
+        ylabel="at right angles to it",
+        aspect="equal",
+        title=f"a projection: R² = cos² = {model.r_squared_:.2f}",
+    )
+    middle.legend(loc="center right")
     left.vlines(x, y, model.predict(x[:, None]), color=COLORS["broken"], linewidth=1, label="residuals")
     left.plot(x, y, "o", color=COLORS["muted"], markersize=4)
     left.plot(np.sort(x), height + slope * np.sort(x), color=COLORS["ours"], label="the fit")
@@ -609,8 +598,8 @@ def mechanism() -> Any:
     loss = ((y - b[..., None] - a[..., None] * x) ** 2).sum(axis=-1)
     right.contour(a, b, loss, levels=12, colors="gray", alpha=0.5, linewidths=0.7)
     edge = (
-        model.residual_variance_ * 38 * (0.05 ** (-2 / 38) - 1)
-    )  # twice the 95 % point of F with 2 and 38 degrees
+        38 * model.residual_variance_ * (0.05 ** (-2 / 38) - 1)
+    )  # 2 s² F, its 95 % point with 2 and 38 degrees
     right.contour(a, b, loss, levels=[loss.min() + edge], colors=COLORS["theory"], linestyles="--")
     right.plot(slope, height, marker="+", markersize=12, color=COLORS["ours"])
     right.set(xlabel="slope", ylabel="height in the middle", title="every point is a line")

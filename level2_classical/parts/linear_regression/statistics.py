@@ -19,7 +19,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from level2_classical.parts.linear_regression.inference import (
     gaussian_log_likelihood,
     orthonormal_restrictions,
     studentized_deleted_residuals,
+    two_sided_p_value,
     two_sided_quantile,
     wald_f,
 )
@@ -44,9 +45,28 @@ from shared.arrays import validate_choice, validate_matrix, validate_number, val
 from shared.estimator import Estimator, RegressorMixin
 from shared.numerics import power_of_two
 
-__all__ = ["COVARIANCES", "FurtherStatistics"]
+__all__ = ["COVARIANCES", "Basis", "FurtherStatistics"]
 
 COVARIANCES = ("nonrobust", "HC0", "HC1", "HC2", "HC3")
+
+
+# %%
+class Basis(NamedTuple):
+    """What the statistics need of the rows with positive weight.
+
+    Q (n, q), B (p, q), weighted residuals (n, k), leverages (n,), targets (n, k), weights (n,), which rows of the
+    training data these are, n − q, or NaN if nothing is left, and the unit (k,) that the residuals are multiplied by.
+    """
+
+    Q: np.ndarray
+    B: np.ndarray
+    residuals: np.ndarray
+    leverage: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    present: np.ndarray
+    df: float
+    unit: np.ndarray
 
 
 # %%
@@ -68,6 +88,28 @@ class FurtherStatistics(RegressorMixin, Estimator):
         robust = (self.cov_type if cov_type is None else cov_type) != "nonrobust"
         use_t = not robust if self.use_t is None else self.use_t
         return self._basis().df if use_t else None
+
+    def covariance(self, cov_type: Any = None) -> np.ndarray:
+        """Covariance of the coefficients, intercept first, (p, p) or (k, p, p); `None` means the estimator's kind."""
+        return self._shaped(
+            self._sandwich(self._basis().B, cov_type) / self._basis().unit[:, None, None] ** 2
+        )
+
+    @property
+    def standard_errors_(self) -> np.ndarray:
+        """Standard deviation of each estimated coefficient, intercept first, (p,) or (k, p)."""
+        return self._shaped(self._standard_errors(None))
+
+    @property
+    def t_values_(self) -> np.ndarray:
+        """Coefficient over standard error (with normal reference often called z), (p,) or (k, p)."""
+        with np.errstate(invalid="ignore"):  # a constant column: zero over zero is NaN, and was warned of
+            return self._shaped(self._estimate() / self._standard_errors(None))
+
+    @property
+    def p_values_(self) -> np.ndarray:
+        """Two-sided p-value of the hypothesis that a coefficient is zero, (p,) or (k, p)."""
+        return two_sided_p_value(self.t_values_, self._reference_df(None))
 
     def conf_int(self, level: Any = 0.95, *, cov_type: Any = None) -> np.ndarray:
         """Confidence interval of each coefficient, intercept first, (p, 2) or (k, p, 2)."""
