@@ -603,7 +603,7 @@ def example():
     from shared.figures import COLORS, subplots
 
     schools = EightSchools()
-    draws = draw_parameters(nuts, schools, 300, seed=0).reshape(-1, schools.dim)
+    draws = draw_parameters(nuts, schools, 150, seed=0).reshape(-1, schools.dim)
     low, middle, high = np.percentile(draws[:, 2:], [16, 50, 84], axis=0)
     effect, error = EIGHT_SCHOOLS["effect"], EIGHT_SCHOOLS["standard_error"]
     figure, (left, right) = subplots(1, 2, width=10.0, height=4.6, width_ratios=(3, 2))

@@ -1542,6 +1542,25 @@ def test_functions_may_reuse_their_array_and_the_start_stays(name):
     np.testing.assert_array_equal(x0, 2.0)
 
 
+@pytest.mark.parametrize("sampler", [metropolis, hmc, nuts])
+def test_functions_of_many_points_may_reuse_their_arrays_too(sampler):
+    """The same draws as from functions that return a new array each time."""
+    densities, slopes = np.empty(4), np.empty((4, 2))
+
+    def filled(x):
+        return np.multiply(-0.5, np.vecdot(x, x), out=densities[: len(x)])
+
+    def drawn(logpdf, gradient):
+        rest = {"step_size": 0.7, "n_warmup": 0, "rng": 0, "vectorized": True}
+        functions = (logpdf,) if sampler is metropolis else (logpdf, gradient)
+        return sampler(*functions, np.ones((4, 2)), 20, **rest)
+
+    reused = drawn(filled, lambda x: np.negative(x, out=slopes[: len(x)]))
+    fresh = drawn(normal_log_density, normal_gradient)
+    np.testing.assert_array_equal(reused.draws, fresh.draws)
+    np.testing.assert_array_equal(reused.log_density, fresh.log_density)
+
+
 @pytest.mark.parametrize(
     ("sample", "name"),
     [

@@ -27,9 +27,9 @@ def compare_samplers(comparison: Comparison, ours: SimpleNamespace) -> None:
         ours: the topic's `nuts`, `hmc` and `gibbs`.
     """
     regression, schools = standardized_diabetes(), EightSchools()
-    draws = _compare_with_pymc(comparison, ours, regression, n_draws=(150, 250))
+    draws = _compare_with_pymc(comparison, ours, regression, n_draws=(150, 400))
     _compare_with_exact(comparison, ours, regression, draws)
-    draws = _compare_with_pymc(comparison.on(dataset="eight schools"), ours, schools, n_draws=(250, 350))
+    draws = _compare_with_pymc(comparison.on(dataset="eight schools"), ours, schools, n_draws=(250, 500))
     agree_with_arviz(comparison.on(reference="arviz", dataset="draws of eight schools"), draws)
 
 
@@ -67,7 +67,7 @@ def _compare_with_pymc(comparison, ours, posterior, n_draws):
     for attempt, times in enumerate((1, 4)):
         draws, theirs = comparison.run(
             lambda: draw_parameters(ours.nuts, posterior, times * n_draws[0], seed=attempt),  # noqa: B023
-            lambda: pymc_draws(model, names, times * n_draws[1], 200, 2, seed=attempt),  # noqa: B023
+            lambda: pymc_draws(model, names, times * n_draws[1], 200, 1, seed=attempt),  # noqa: B023
         )
         (a, error_a), (b, error_b) = _moments(draws), _moments(theirs)
         unit = np.sqrt(error_a**2 + error_b**2)

@@ -254,7 +254,7 @@ def pymc_draws(model, names, n_draws, n_tune, chains, seed, step=None):
             return_inferencedata=False,
             **options,
         )
-    parts = [np.stack(trace.get_values(name, combine=False)) for name in names]
+    parts = [np.stack(trace.get_values(name, combine=False, squeeze=False)) for name in names]
     return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=2)
 
 

@@ -123,21 +123,17 @@ class State(NamedTuple):
 
 # %% [markdown]
 # The target, as the samplers see it: rows in, rows out. A density that takes one point is called row by
-# row; with `vectorized=True` it takes all rows at once.
+# row; with `vectorized=True` it takes all rows at once. The user's functions see copies of our arrays, and what they return is
+# copied, as they may fill one array again and again; a copy that is made anyway, by an index or an assignment, is not made twice.
 
 
 # %%
-def guarded(function):
-    """The user's function, kept from our arrays: it may return one array again and again."""
-    return (lambda position: np.array(function(position.copy()))) if callable(function) else function
-
-
 @no_type_check  # called at every step: the test run's shape checks would cost more than the step
 class Target:
     """Log density and gradient of many points at once; counts the evaluations."""
 
     def __init__(self, logpdf: Callable, gradient: Callable | None, vectorized: bool):
-        self._logpdf, self._gradient, self.vectorized = guarded(logpdf), guarded(gradient), vectorized
+        self._logpdf, self._gradient, self.vectorized = logpdf, gradient, vectorized
         self._given = {"logpdf": logpdf, "gradient": gradient}
         self.n_densities = self.n_gradients = 0
 
@@ -145,36 +141,36 @@ class Target:
         """(k,) log densities. Rows left out are not evaluated and get −∞."""
         self.n_densities += len(position) if rows is None else len(rows)
         if self.vectorized and rows is None:
-            return self._logpdf(position).astype(float, copy=False)
+            return np.array(self._logpdf(position.copy()), float)
         values = np.full(len(position), -np.inf)
         if self.vectorized:
             values[rows] = self._logpdf(position[rows])
         else:
             for row in range(len(position)) if rows is None else rows:
-                values[row] = self._logpdf(position[row])
+                values[row] = self._logpdf(position[row].copy())
         return values
 
     def gradient(self, position, rows=None):
         """(k, dim) gradients; rows left out get zeros."""
         self.n_gradients += len(position) if rows is None else len(rows)
         if self.vectorized and rows is None:
-            return self._gradient(position).astype(float, copy=False)
+            return np.array(self._gradient(position.copy()), float)
         values = np.zeros(position.shape)
         if self.vectorized:
             values[rows] = self._gradient(position[rows])
         else:
             for row in range(len(position)) if rows is None else rows:
-                values[row] = self._gradient(position[row])
+                values[row] = self._gradient(position[row].copy())
         return values
 
     def probe(self, name, position, row, point):
         """`logpdf` or `gradient` of chain `row` at `point` (dim,), the other chains at `position`; not counted."""
         function = self._logpdf if name == "logpdf" else self._gradient
         if not self.vectorized:
-            return function(point)
+            return np.array(function(point.copy()))
         moved = position.copy()  # all rows: the function may know how many chains there are
         moved[row] = point
-        return function(moved)[row]
+        return np.array(function(moved)[row])
 
     def start(self, position, needs_gradient):
         """The state at the starting points, after asking whether the functions keep their contract there."""
@@ -188,7 +184,7 @@ class Target:
                 check_unchanged(position if self.vectorized else position[0], given, name)
         chains, dim = position.shape
         how = "" if self.vectorized else " (for functions of many points say vectorized=True)"
-        values = np.asarray(self._logpdf(position if self.vectorized else position[0]))
+        values = np.asarray(self._logpdf((position if self.vectorized else position[0]).copy()))
         wanted = (chains,) if self.vectorized else ()
         if values.shape != wanted or values.dtype.kind not in "biuf":
             raise ValueError(
@@ -204,7 +200,7 @@ class Target:
             )
         if not needs_gradient:
             return State(position, density, np.zeros((chains, 0)))
-        slope = np.asarray(self._gradient(position if self.vectorized else position[0]), float)
+        slope = np.asarray(self._gradient((position if self.vectorized else position[0]).copy()), float)
         wanted = (chains, dim) if self.vectorized else (dim,)
         if slope.shape != wanted:
             raise ValueError(f"gradient must return an array of shape {wanted}, got {slope.shape}{how}.")
