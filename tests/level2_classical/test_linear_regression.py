@@ -267,20 +267,18 @@ def test_sandwich():
 
 
 def test_two_sided_p_value():
-    import scipy.stats
+    from scipy.special import ndtr, stdtr  # lighter than scipy.stats
 
     t = np.array([-3.0, 0.0, 1.5, 30.0])
-    np.testing.assert_allclose(inference.two_sided_p_value(t, 7), 2 * scipy.stats.t.sf(abs(t), 7), rtol=1e-12)
-    np.testing.assert_allclose(
-        inference.two_sided_p_value(t, None), 2 * scipy.stats.norm.sf(abs(t)), rtol=1e-12
-    )
+    np.testing.assert_allclose(inference.two_sided_p_value(t, 7), 2 * stdtr(7, -abs(t)), rtol=1e-12)
+    np.testing.assert_allclose(inference.two_sided_p_value(t, None), 2 * ndtr(-abs(t)), rtol=1e-12)
 
 
 def test_two_sided_quantile():
-    import scipy.stats
+    from scipy.special import ndtri, stdtrit
 
-    assert inference.two_sided_quantile(0.9, 7) == pytest.approx(scipy.stats.t.ppf(0.95, 7), rel=1e-12)
-    assert inference.two_sided_quantile(0.9, None) == pytest.approx(scipy.stats.norm.ppf(0.95), rel=1e-12)
+    assert inference.two_sided_quantile(0.9, 7) == pytest.approx(stdtrit(7, 0.95), rel=1e-12)
+    assert inference.two_sided_quantile(0.9, None) == pytest.approx(ndtri(0.95), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -336,11 +334,10 @@ def test_orthonormal_restrictions():
 
 
 def test_gaussian_log_likelihood():
-    import scipy.stats
-
     residual, weight = np.array([1.0, -2.0, 0.5]), np.array([1.0, 2.0, 4.0])
     rss = np.sum(weight * residual**2)
-    expected = scipy.stats.norm.logpdf(residual, scale=np.sqrt(rss / 3 / weight)).sum()
+    variance = rss / 3 / weight
+    expected = np.sum(-(residual**2) / variance / 2 - np.log(2 * np.pi * variance) / 2)
     np.testing.assert_allclose(inference.gaussian_log_likelihood(np.array([rss]), weight), [expected])
 
 

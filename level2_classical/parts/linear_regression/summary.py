@@ -74,8 +74,9 @@ def summary_table(model: Any, level: float, cov_type: str) -> str:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         rows = _coefficients(model, errors, level, cov_type)
-        overview = _overview(model, cov_type)
-        notes = _notes(model, cov_type)
+        test = model.f_test(cov_type=cov_type)
+        overview = _overview(model, cov_type, test)
+        notes = _notes(model, cov_type, test)
     letter = "z" if model._reference_df(cov_type) is None else "t"
     tail = (1 - level) / 2
     head = ["", "coef", "std err", letter, f"P>|{letter}|", f"[{tail:.4g}", f"{1 - tail:.4g}]"]
@@ -119,10 +120,9 @@ def _coefficients(model: Any, errors: np.ndarray, level: float, cov_type: str) -
     return rows
 
 
-def _overview(model: Any, cov_type: str) -> list[tuple[str, str, str, str]]:
+def _overview(model: Any, cov_type: str, test: Any) -> list[tuple[str, str, str, str]]:
     """Pairs of name and value, two in a line."""
     basis = model._basis()
-    test = model.f_test(cov_type=cov_type)
     saturated = np.isnan(basis.df)
     df = len(basis.Q) - basis.Q.shape[1]
     full = model.rank_ == model.n_features_in_  # otherwise some feature is not identified
@@ -163,7 +163,7 @@ def _overview(model: Any, cov_type: str) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _notes(model: Any, cov_type: str) -> list[str]:
+def _notes(model: Any, cov_type: str, test: Any) -> list[str]:
     """What the reader must know before believing the table."""
     basis, notes = model._basis(), []
     if model.rank_ < model.n_features_in_:
@@ -192,7 +192,7 @@ def _notes(model: Any, cov_type: str) -> list[str]:
         notes.append(
             f"Warning: a row of leverage 1 is fitted exactly whatever its error is: {cov_type} is not defined."
         )
-    elif model.rank_ and np.isnan(model.f_test(cov_type=cov_type).statistic):
+    elif model.rank_ and np.isnan(test.statistic):
         notes.append(
             "Warning: too few residuals differ from zero to measure the coefficients by: F is not defined."
         )
