@@ -52,9 +52,11 @@
 #
 # ### The linear layer and its first weights
 #
-# $y = x W^{\!\top} + b$ with $W$ of shape (outputs, inputs). Draw $W_{ij} \sim U(-c, c)$, whose variance is $c^2/3$. A sum
-# of $n$ = fan-in independent terms has $\operatorname{Var}(y) = n\,\tfrac{c^2}{3}\,\mathbb E[x^2]$. He et al. ask for a
-# variance that survives a leaky ReLU of negative slope $a$, which keeps the fraction $(1+a^2)/2$ of it:
+# $y = x W^{\!\top} + b$ with $W$ of shape (outputs, inputs). Draw $W_{ij} \sim U(-c, c)$, whose variance is $c^2/3$, independent
+# of $x$. A sum of $n$ = fan-in such terms has mean 0 and $\operatorname{Var}(y) = n\,\tfrac{c^2}{3}\,\mathbb E[x^2]$ (without the
+# bias): it is the second moment $\mathbb E[x^2]$ of the inputs that counts, not their variance; after a ReLU their mean is not 0.
+# Since $y$ has a symmetric distribution, a leaky ReLU of negative slope $a$ keeps the fraction $(1+a^2)/2$ of its second moment.
+# He et al. ask for second moments that survive both steps:
 #
 # $$n\,\frac{c^2}{3}\cdot\frac{1+a^2}{2} = 1 \quad\Longrightarrow\quad c = \sqrt{\frac{6}{(1+a^2)\,n}}.$$
 #
@@ -193,7 +195,7 @@ class PlainLinear(PlainModule):
 
 # %%
 def kaiming_bound(fan_in: int, a: float) -> float:  # practice: core
-    r"""$c = \sqrt{6 / ((1 + a^2)\, n)}$: weights from $U(-c, c)$ keep the variance through a leaky ReLU of slope $a$."""
+    r"""$c = \sqrt{6 / ((1 + a^2)\, n)}$: weights from $U(-c, c)$ keep the second moment through a leaky ReLU of slope $a$."""
     return math.sqrt(6.0 / ((1.0 + a * a) * fan_in))
 
 
@@ -581,7 +583,7 @@ def example() -> Any:
 
     look()
     loader = DataLoader((X, y), batch_size=64, shuffle=True, rng=3)
-    optimizer, losses = Adam(network.parameters(), lr=2e-3), []
+    optimizer, losses, lengths = Adam(network.parameters(), lr=2e-3), [], []
     for _ in range(12):
         for X_batch, y_batch in loader:
             loss = cross_entropy(network(X_batch), y_batch)
@@ -589,9 +591,11 @@ def example() -> Any:
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
+            lengths.append(len(y_batch))
     look()
     figure, (left, right) = subplots(1, 2, width=9.0, height=3.6)
-    steps, means = np.arange(1, len(losses) + 1) / len(loader), np.reshape(losses, (12, -1)).mean(1)
+    steps = np.arange(1, len(losses) + 1) / len(loader)
+    means = np.average(np.reshape(losses, (12, -1)), axis=1, weights=np.reshape(lengths, (12, -1)))
     left.plot(steps, losses, color=COLORS["muted"], linewidth=0.8, label="each batch")
     left.plot(np.arange(12) + 0.5, means, color=COLORS["ours"], label="mean of an epoch")
     left.set(xlabel="epoch", ylabel="cross-entropy", title="A network of modules learns digits", yscale="log")

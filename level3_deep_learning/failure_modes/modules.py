@@ -12,14 +12,15 @@
 # %% [markdown]
 # # How modules break
 #
-# Three habits that every training script needs, and what exactly goes wrong without each: `zero_grad()`, `eval()`, and
-# averaging over samples instead of over batches. None of the three raises an error. Each leaves a number that a formula
-# predicts.
+# Three habits that every training script needs, and what goes wrong without each: `zero_grad()`, `eval()`, and averaging over
+# samples instead of over batches. And two traps of losses written by hand: shapes that broadcast, and the logarithm of a rounded
+# probability. The first four raise no error and leave a number that a formula predicts; the last leaves inf.
 
 # %%
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,10 @@ import numpy as np
 from level1_foundations.automatic_differentiation import Tensor, no_grad
 from level1_foundations.gradient_descent import SGD
 from level3_deep_learning.modules import DataLoader, Dropout, Linear, Sequential, cross_entropy, mse_loss
-from shared.datasets import load_digits
-from shared.failure_mode import Claim, FailureMode, Sweep
-from shared.linalg import qr
+from shared.datasets import load_diabetes, load_digits
+from shared.failure_mode import Claim, FailureMode, Share, Sweep
+from shared.linalg import qr, solve
+from shared.special import ndtr
 
 # %% [markdown]
 # ## Without zero_grad(), gradient descent is an undamped spring
@@ -164,98 +166,128 @@ FORGOTTEN_ZERO_GRAD = FailureMode(
 )
 
 # %% [markdown]
-# ## Without eval(), dropout keeps shaking the predictions
+# ## Without eval(), dropout changes the answers
 #
-# A network that ends in `Dropout(p)`, `Linear` predicts, in training mode, $\hat y = \sum_i w_i x_i\, m_i/(1-p)$ with
+# A network that ends in `Dropout(p)`, `Linear` predicts, in training mode, $\hat y = b + \sum_i w_i x_i\, m_i/(1-p)$ with
 # independent $m_i \sim \text{Bernoulli}(1-p)$. Each factor $m_i/(1-p)$ has variance $p(1-p)/(1-p)^2 = p/(1-p)$, so
 #
-# $$\operatorname{Var}(\hat y) = \frac{p}{1-p}\sum_i w_i^2 x_i^2 .$$
+# $$\operatorname{Var}(\hat y) = \frac{p}{1-p}\sum_i w_i^2 x_i^2 =: v(x).$$
 #
-# We measure the variance over 10,000 predictions of one and the same digit, in units of $\sum_i w_i^2x_i^2$. The formula is
-# exact for one dropout layer before the last linear one. **Remedy**: `network.eval()`; the variance is 0.
+# A sum of many such terms is nearly normal. Where the sign of $\hat y$ is the answer, here "3" or "8", the answer in training
+# mode therefore differs from the one in evaluation mode with probability about $\Phi(-\lvert\mu(x)\rvert/\sqrt{v(x)})$, where
+# $\mu(x) = b + w^{\!\top}x$; and the share of changed answers is the mean of this over the digits.
+#
+# The weights are those that training with dropout and squared error ends at. The expected loss is
+# $\frac1n\lVert Xw - y\rVert^2 + \frac{p}{1-p}\sum_i w_i^2\,\overline{x_i^2}$ (noise of variance $v$ adds $v$ to a squared
+# error), a ridge regression whose penalty weighs each weight by its feature's second moment; its normal equations are solved
+# directly. **Regime**: one dropout layer before the last linear one, several pixels that
+# count.
+# **Remedy**: `network.eval()`; no answer changes.
 
 
 # %%
-def prediction_variance(rng: np.random.Generator, p: float, evaluation: bool, copies: int) -> float:
-    """Variance of the prediction for one digit, in units of Σ wᵢ²xᵢ²."""
+@cache
+def threes_and_eights(p: float) -> tuple[np.ndarray, np.ndarray, float]:
+    """The 357 digits "3" and "8", without blank pixels, and the weights and bias at which dropout training ends."""
     digits = load_digits()
-    x = digits.X[rng.integers(len(digits.X))] / 16
-    network = Sequential(Dropout(p, rng=rng), Linear(64, 1, dtype=np.float64, rng=rng))
+    chosen = np.isin(digits.y, (3, 8))
+    X, y = digits.X[chosen] / 16, np.where(digits.y[chosen] == 8, 1.0, -1.0)
+    X = X[:, X.std(axis=0) > 0]
+    n, spread = len(X), p / (1 - p) * np.mean(X**2, axis=0)
+    centered = X - X.mean(axis=0)
+    w = solve(centered.T @ centered / n + np.diag(spread), centered.T @ (y - y.mean()) / n)
+    return X, w, float(y.mean() - X.mean(axis=0) @ w)
+
+
+def changed_answers(rng: np.random.Generator, p: float, evaluation: bool, copies: int) -> float:
+    """Share of digits whose answer is not the one of evaluation mode, over `copies` questions each."""
+    X, w, b = threes_and_eights(max(p, 1e-9))
+    network = Sequential(Dropout(p, rng=rng), Linear(len(w), 1, dtype=np.float64, rng=0))
+    network[1].weight.array[...], network[1].bias.array[...] = w, b
     network.train(not evaluation)
     with no_grad():
-        predictions = network(Tensor(np.tile(x, (copies, 1)))).array
-    return float(np.var(predictions) / np.sum(network[1].weight.array ** 2 * x**2))
+        answers = network(Tensor(np.tile(X, (copies, 1)))).array.reshape(copies, -1)
+    return float(np.mean((answers > 0) != (X @ w + b > 0)))
 
 
-def predicted_variance(p: float, evaluation: bool, copies: int) -> float:
-    """p / (1 − p) in training mode, 0 after eval()."""
-    if not 0 <= p < 1:
-        raise ValueError(f"p must be in [0, 1): at 1 nothing is left, got {p}.")
-    return 0.0 if evaluation else p / (1 - p)
+def predicted_changed_answers(p: float, evaluation: bool, copies: int, scaled: bool = True) -> float:
+    """Mean of Φ(−|μ|/√v) over the digits in training mode, 0 after eval()."""
+    if not 0 < p < 1:
+        raise ValueError(f"p must be in (0, 1): at 1 nothing is left, got {p}.")
+    X, w, b = threes_and_eights(p)
+    variance = (p / (1 - p) if scaled else p * (1 - p)) * (X**2 @ w**2)
+    return 0.0 if evaluation else float(np.mean(ndtr(-np.abs(X @ w + b) / np.sqrt(variance))))
 
 
-def variance_without_scaling(p: float, **_: Any) -> float:
+def changed_without_scaling(**settings: Any) -> float:
     """The nearest wrong theory: it forgets that what is kept is divided by 1 − p."""
-    return p * (1 - p)
+    return predicted_changed_answers(**settings, scaled=False)
 
 
-def variance_in_training_mode(evaluation: bool, **settings: Any) -> float:
+def changed_in_training_mode(evaluation: bool, **settings: Any) -> float:
     """The rival of the remedy."""
-    return predicted_variance(evaluation=False, **settings)
+    return predicted_changed_answers(evaluation=False, **settings)
 
 
 def draw_eval():
-    """Variance of the prediction against p, measured and predicted."""
-    from shared.figures import COLORS, subplots
+    """One digit asked two thousand times: its predictions and the normal curve. Right: the share of changed answers over p."""
+    from shared.figures import COLORS, plot_sweep, subplots
 
-    figure, axis = subplots(width=7.0, height=3.6)
-    rates = np.linspace(0.05, 0.8, 16)
-    for evaluation, color, label in ((False, "broken", "training mode"), (True, "mended", "after eval()")):
-        measured = [prediction_variance(np.random.default_rng(1), p, evaluation, 4000) for p in rates]
-        axis.plot(rates, measured, "o", color=COLORS[color], label=label)
-    axis.plot(rates, rates / (1 - rates), color=COLORS["theory"], label="p / (1 − p)")
-    axis.set(
-        xlabel="dropout probability p",
-        ylabel="variance / Σ w²x²",
-        title="Predictions that change when asked again",
+    figure, (left, right) = subplots(1, 2, width=9.5, height=3.6)
+    X, w, b = threes_and_eights(0.5)
+    mean = X @ w + b
+    x = X[np.argsort(np.abs(mean))[len(X) // 4]]
+    kept = np.random.default_rng(0).random((2000, len(w))) >= 0.5
+    left.hist(
+        b + 2 * kept @ (w * x), 50, density=True, color=COLORS["broken"], alpha=0.6, label="training mode"
     )
-    axis.legend()
+    center, spread = b + w @ x, math.sqrt(w**2 @ x**2)
+    grid = center + spread * np.linspace(-4, 4, 200)
+    curve = np.exp(-(((grid - center) / spread) ** 2) / 2) / (spread * math.sqrt(2 * math.pi))
+    left.plot(grid, curve, color=COLORS["theory"], label="predicted")
+    left.axvline(center, color=COLORS["mended"], label="after eval()")
+    left.axvline(0, color=COLORS["muted"], linestyle="--", linewidth=1)
+    left.set(xlabel="prediction: 3 below 0, 8 above", title="One digit, asked again and again")
+    left.legend(fontsize=8)
+    plot_sweep(right, FORGOTTEN_EVAL.breaks)
+    right.axhline(0, color=COLORS["mended"], label="after eval()")
+    right.set(ylabel="share of changed answers", title="357 digits")
+    right.legend()
     return figure
 
 
-DROPOUT: dict[str, Any] = {"p": 0.2, "copies": 10_000}
+DROPOUT: dict[str, Any] = {"p": 0.5, "copies": 100}
 FORGOTTEN_EVAL = FailureMode(
     name="forgotten_eval",
-    title="Without eval(), dropout keeps shaking the predictions",
+    title="Without eval(), dropout changes the answers",
     symptoms=(
         "prediction changes when asked twice",
         "same input gives different outputs",
         "validation accuracy worse than it should be with dropout",
     ),
     breaks=Claim(
-        statement="In training mode, dropout before a linear layer gives a prediction the variance "
-        "p/(1 − p) · Σ w²x².",
-        quantity="variance of the prediction for one digit, in units of Σ w²x²",
-        experiment=prediction_variance,
-        predicted=predicted_variance,
-        rival=variance_without_scaling,
+        statement="In training mode a share Φ(−|μ|/√v) of the answers differs from those of evaluation mode.",
+        quantity="share of changed answers, 357 digits 3 and 8, p = 0.5",
+        experiment=changed_answers,
+        predicted=predicted_changed_answers,
+        rival=changed_without_scaling,
         relation="≈",
-        tolerance=0.03,
+        tolerance=0.05,
         relative=True,
-        reason="exact in expectation; 3 % leaves room for five standard errors of 20 × 10,000 predictions",
+        reason="a weighted sum of coins, here some six that count, is not quite normal: Edgeworth's next term is 2.4 %, doubled",
         parameters={**DROPOUT, "evaluation": False},
-        sweep=Sweep("p", (0.05, 0.1, 0.2, 0.35, 0.5, 0.7), "probability p of a drop", seeds=3),
+        sweep=Sweep("p", (0.1, 0.2, 0.3, 0.5, 0.7), "probability p of a drop", seeds=3),
     ),
     remedy=Claim(
-        statement="After eval() the prediction does not vary.",
-        quantity="variance of the prediction for one digit, in units of Σ w²x²",
-        experiment=prediction_variance,
-        predicted=predicted_variance,
-        rival=variance_in_training_mode,
+        statement="After eval() no answer changes.",
+        quantity="share of changed answers, 357 digits 3 and 8, p = 0.5",
+        experiment=changed_answers,
+        predicted=predicted_changed_answers,
+        rival=changed_in_training_mode,
         relation="≈",
-        tolerance=1e-24,
-        reason="equal inputs, equal operations; a matrix product may round its rows differently, by ε² at most",
-        parameters={**DROPOUT, "evaluation": True},
+        tolerance=0.0,
+        reason="equal inputs, equal operations; no prediction is so near 0 that rounding turns its sign",
+        parameters={"p": 0.5, "copies": 2, "evaluation": True},
         every_seed=True,
     ),
     figure=draw_eval,
@@ -367,14 +399,219 @@ RAGGED_LAST_BATCH = FailureMode(
         relation="≈",
         tolerance=1e-24,
         reason="an identity; rounding enters squared",
-        parameters={**RAGGED, "weighted": True},
+        parameters={**RAGGED, "epochs": 40, "weighted": True},
         every_seed=True,
     ),
     figure=draw_ragged,
 )
 
+# %% [markdown]
+# ## Targets of shape (n,) beside outputs of shape (n, 1) train to the mean
+#
+# Outputs of a network have shape $(n, 1)$; targets often come as $(n,)$. Subtracted, they broadcast to all $n^2$ pairs, and the
+# mean of the squares is the loss
+#
+# $$\frac1{n^2}\sum_{i,j}(\hat y_i - y_j)^2 = \frac1n\sum_i(\hat y_i - \bar y)^2 + \operatorname{Var}(y).$$
+#
+# The targets enter through their mean and variance alone: no prediction belongs to its own target any more. The minimum is
+# $\hat y_i = \bar y$ for every $i$, the loss there is $\operatorname{Var}(y)$, and so is the true squared error. It looks like
+# features that say nothing. **Remedy**: one shape. `mse_loss` refuses any other (torch's warns); training then ends at the
+# error of least squares, $1 - R^2$ of the variance. **Regime**: a linear layer with a bias, trained to its minimum.
+
+
 # %%
-FAILURE_MODES = (FORGOTTEN_ZERO_GRAD, FORGOTTEN_EVAL, RAGGED_LAST_BATCH)
+def error_after_training(rng: np.random.Generator, column: bool, n_steps: int) -> float:
+    """Mean squared error of a linear layer on diabetes, in units of Var y, after descent on either loss."""
+    data = load_diabetes()
+    X = qr(data.X - data.X.mean(axis=0))[0] * math.sqrt(len(data.y))  # one curvature, so that descent arrives
+    network = Linear(X.shape[1], 1, dtype=np.float64, rng=rng)
+    optimizer = SGD(network.parameters(), lr=0.25)
+    inputs, targets = Tensor(X), Tensor(data.y[:, None] if column else data.y)
+    for _ in range(n_steps):
+        outputs = network(inputs)  # (n, 1)
+        loss = (
+            mse_loss(outputs, targets) if column else ((outputs - targets) ** 2).mean()
+        )  # (n, n), unnoticed
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return float(np.mean((outputs.array[:, 0] - data.y) ** 2) / data.y.var())
+
+
+def predicted_error(column: bool, n_steps: int) -> float:
+    """1: the variance itself; with targets of the outputs' shape, 1 − R² of least squares."""
+    if n_steps < 40:
+        raise ValueError(
+            f"n_steps must be at least 40: each halves the distance to the minimum, got {n_steps}."
+        )
+    if not column:
+        return 1.0
+    data = load_diabetes()
+    Q = qr(data.X - data.X.mean(axis=0))[0]
+    residuals = data.y - data.y.mean()
+    return float(1 - np.sum((Q.T @ residuals) ** 2) / np.sum(residuals**2))
+
+
+def error_of_least_squares(column: bool, n_steps: int) -> float:
+    """The rival: as if each prediction met its own target."""
+    return predicted_error(True, n_steps)
+
+
+def draw_broadcast():
+    """Predictions against targets after training: through the broadcast loss the mean for everyone, through mse_loss a line."""
+    from shared.figures import COLORS, subplots
+
+    data = load_diabetes()
+    Q = qr(data.X - data.X.mean(axis=0))[0]
+    figure, axis = subplots(width=7.0, height=3.6)
+    fitted = data.y.mean() + Q @ (Q.T @ data.y)
+    axis.plot(data.y, fitted, "o", markersize=3, color=COLORS["mended"], label="shape (n, 1): mse_loss")
+    mean = np.full(len(data.y), data.y.mean())
+    axis.plot(
+        data.y, mean, "o", markersize=3, color=COLORS["broken"], label="shape (n,): the mean for everyone"
+    )
+    axis.plot([25, 346], [25, 346], color=COLORS["theory"], linewidth=1, label="right")
+    axis.set(xlabel="target", ylabel="prediction", title="What a broadcast loss is trained to")
+    axis.legend(fontsize=8)
+    return figure
+
+
+BROADCAST_TARGETS = FailureMode(
+    name="broadcast_targets",
+    title="Targets of shape (n,) beside outputs of shape (n, 1) train to the mean",
+    symptoms=(
+        "regression predicts the mean for everyone",
+        "network outputs the same value for every input",
+        "loss stays at the variance of the targets",
+        "target size different from input size, broadcasting",
+    ),
+    breaks=Claim(
+        statement="Descent on the broadcast squared error ends with an error of Var y: the mean for everyone.",
+        quantity="mean squared error on diabetes, in units of Var y",
+        experiment=error_after_training,
+        predicted=predicted_error,
+        rival=error_of_least_squares,
+        relation="≈",
+        tolerance=1e-9,
+        reason="each step halves the distance to the minimum: 2⁻⁶⁰ of it is left, and rounding",
+        parameters={"column": False, "n_steps": 60},
+        every_seed=True,
+    ),
+    remedy=Claim(
+        statement="With targets of the outputs' shape training ends at the error of least squares.",
+        quantity="mean squared error on diabetes, in units of Var y",
+        experiment=error_after_training,
+        predicted=predicted_error,
+        rival=1.0,
+        relation="≈",
+        tolerance=1e-9,
+        reason="each step halves the distance to the minimum: 2⁻⁶⁰ of it is left, and rounding",
+        parameters={"column": True, "n_steps": 60},
+        every_seed=True,
+    ),
+    figure=draw_broadcast,
+    seeds=5,
+)
+
+# %% [markdown]
+# ## The logarithm of a rounded probability
+#
+# A loss that is not finite needs no long step. With two classes the true one has probability
+# $p = 1/(1 + e^{g})$, where $g$ is the gap by which the wrong logit leads. In float32, $e^{-g}$ is rounded to 0 beyond
+# $g_0 = 150\ln 2 = 103.97$, half of the smallest number $2^{-149}$. Whoever computes $p$ first and then its logarithm gets
+# inf for such a sample, and NaN in the next gradient. For logits that are independent $N(0, s^2)$ the gap is $N(0, 2s^2)$,
+# so the share of such samples is
+#
+# $$\Phi\!\left(-\frac{150\ln 2}{\sqrt2\,s}\right).$$
+#
+# Large logits come from features that were not scaled, or from a step that was too long. **Remedy**: stay in log space,
+# $\log\sum_k e^{z_k} - z_y$, which is what every library's cross-entropy *from logits* does: the loss is then $g$, a large
+# finite number with a gradient that mends it.
+
+
+# %%
+def share_not_finite(rng: np.random.Generator, from_logits: bool, scale: float, n: int) -> Share:
+    """On how many of n samples with two random logits the float32 cross-entropy is not finite."""
+    logits = rng.normal(0, scale, (n, 2)).astype(np.float32)
+    y = rng.integers(0, 2, n)
+    if from_logits:
+        losses = cross_entropy(Tensor(logits), Tensor(y), reduction="none").array
+    else:
+        p = np.exp(logits - logits.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        with np.errstate(divide="ignore"):
+            losses = -np.log(p[np.arange(n), y])
+    return Share(int(np.sum(~np.isfinite(losses))), n)
+
+
+def predicted_share_not_finite(from_logits: bool, scale: float, n: int) -> float:
+    """Φ(−150 ln 2 / (√2 s)) for the logarithm of a probability, 0 in log space."""
+    if scale <= 0:
+        raise ValueError(f"scale must be positive, got {scale}.")
+    return 0.0 if from_logits else float(ndtr(-150 * math.log(2) / (math.sqrt(2) * scale)))
+
+
+def share_below_the_smallest_normal_number(from_logits: bool, scale: float, n: int) -> float:
+    """The nearest wrong theory: it takes float32's smallest *normal* number, 2⁻¹²⁶, for its smallest one."""
+    return float(ndtr(-126 * math.log(2) / (math.sqrt(2) * scale)))
+
+
+def share_of_rounded_probabilities(from_logits: bool, **settings: Any) -> float:
+    """The rival of the remedy."""
+    return predicted_share_not_finite(from_logits=False, **settings)
+
+
+def draw_log_of_zero():
+    """Share of samples whose loss is not finite, over the size of the logits; in log space none."""
+    from shared.figures import COLORS, plot_sweep, subplots
+
+    figure, axis = subplots(width=7.0, height=3.6)
+    plot_sweep(axis, LOGARITHM_OF_ZERO.breaks, label="log of softmax, 95 %")
+    axis.axhline(0, color=COLORS["mended"], label="from logits")
+    axis.set(ylabel="share with a loss of inf", title="The logarithm of a probability that was rounded to 0")
+    axis.legend()
+    return figure
+
+
+LOGITS: dict[str, Any] = {"scale": 60.0, "n": 20_000}
+LOGARITHM_OF_ZERO = FailureMode(
+    name="logarithm_of_zero",
+    title="The logarithm of a rounded probability",
+    symptoms=(
+        "loss is inf after a confident mistake",
+        "log of zero in the cross-entropy",
+        "nan from log softmax",
+    ),
+    breaks=Claim(
+        statement="With logits of size 60 the logarithm of a float32 softmax is −∞ for one sample in nine.",
+        quantity="share of samples with a cross-entropy that is not finite",
+        experiment=share_not_finite,
+        predicted=predicted_share_not_finite,
+        rival=share_below_the_smallest_normal_number,
+        relation="≈",
+        tolerance=0.005,
+        reason="exact up to the sum in the denominator, which is 1 to a part in 10⁴⁵; δ is the width of the verdict's interval, "
+        "rounded up",
+        parameters={"from_logits": False, **LOGITS},
+        sweep=Sweep("scale", (20.0, 30.0, 45.0, 60.0, 90.0, 130.0), "standard deviation of the logits"),
+    ),
+    remedy=Claim(
+        statement="From logits, in log space, the loss of every sample is finite.",
+        quantity="share of samples with a cross-entropy that is not finite",
+        experiment=share_not_finite,
+        predicted=predicted_share_not_finite,
+        rival=share_of_rounded_probabilities,
+        relation="≈",
+        tolerance=1e-3,
+        reason="an identity for finite logits; δ is the width of the verdict's interval, rounded up",
+        parameters={"from_logits": True, **LOGITS},
+    ),
+    figure=draw_log_of_zero,
+    seeds=10,
+)
+
+# %%
+FAILURE_MODES = (FORGOTTEN_ZERO_GRAD, FORGOTTEN_EVAL, RAGGED_LAST_BATCH, BROADCAST_TARGETS, LOGARITHM_OF_ZERO)
 
 # %%
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Tests of `level3_deep_learning/modules.py`, in the order of the file; also its exercises."""
 
 import copy
+import itertools
 import pickle
 from collections import OrderedDict
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from level1_foundations import automatic_differentiation as ad
 from level1_foundations.automatic_differentiation import Tensor
 from level3_deep_learning import modules
-from level3_deep_learning.failure_modes.modules import FAILURE_MODES
+from level3_deep_learning.failure_modes import modules as failures
 from level3_deep_learning.modules import (
     GELU,
     DataLoader,
@@ -32,6 +33,15 @@ from level3_deep_learning.modules import (
     cross_entropy,
     mse_loss,
 )
+from shared.datasets import load_digits
+
+FAILURE_MODES = failures.FAILURE_MODES
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
 
 # In one breath
 
@@ -728,6 +738,55 @@ def test_a_hook_before_the_forward_pass_runs_without_one_behind_it():
 def test_agrees_with_the_reference(agreements):
     disagreeing = [agreement for agreement in agreements if not agreement.agrees]
     assert not disagreeing, disagreeing
+
+
+# How they break
+
+
+def test_a_broadcast_squared_error_is_the_mean_and_the_variance(rng):
+    outputs, targets = rng.normal(size=(7, 1)), rng.normal(size=7)
+    broadcast = ((Tensor(outputs) - Tensor(targets)) ** 2).mean().item()
+    assert broadcast == pytest.approx(np.mean((outputs - targets.mean()) ** 2) + targets.var(), rel=1e-12)
+
+
+def test_few_steps_are_refused_where_training_must_have_arrived():
+    with pytest.raises(ValueError, match="n_steps must be at least 40"):
+        failures.predicted_error(True, 39)
+
+
+def test_dropout_trains_squared_error_to_a_ridge(rng):
+    """The expected loss under dropout, by its formula and as a mean over every mask of six features."""
+    X, y, w, b, p = rng.normal(size=(5, 6)), rng.normal(size=5), rng.normal(size=6), 0.3, 0.4
+    masks = np.array(list(itertools.product([0, 1], repeat=6)))
+    chance = np.prod(np.where(masks == 1, 1 - p, p), axis=1)
+    losses = [np.mean((X * mask / (1 - p) @ w + b - y) ** 2) for mask in masks]
+    ridge = np.mean((X @ w + b - y) ** 2) + p / (1 - p) * np.sum(w**2 * np.mean(X**2, axis=0))
+    assert chance @ losses == pytest.approx(ridge, rel=1e-12)
+
+
+def test_the_weights_of_threes_and_eights_are_where_that_ridge_is_flat():
+    X, w, b = failures.threes_and_eights(0.5)
+    y = np.sign(load_digits().y[np.isin(load_digits().y, (3, 8))] - 5.0)
+    residuals = X @ w + b - y
+    np.testing.assert_allclose(X.T @ residuals / len(X) + np.mean(X**2, axis=0) * w, 0, atol=1e-12)
+    assert np.mean(residuals) == pytest.approx(0, abs=1e-12)
+
+
+def test_epoch_means_of_the_example_weigh_batches_by_their_length(monkeypatch):
+    """The batch of 5 counts 5 of 1,797 times: the curve is that of the samples, not of the batches."""
+    seen = []
+    true = modules.cross_entropy
+
+    def watched(logits, y):
+        loss = true(logits, y)
+        seen.append((loss.item(), len(y)))
+        return loss
+
+    monkeypatch.setattr(modules, "cross_entropy", watched)
+    figure = modules.example()
+    curve = next(line for line in figure.axes[0].lines if line.get_label() == "mean of an epoch")
+    losses, lengths = np.array(seen).T.reshape(2, 12, -1)
+    np.testing.assert_allclose(curve.get_ydata(), (losses * lengths).sum(1) / 1797, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", [mode.name for mode in FAILURE_MODES])

@@ -13,11 +13,14 @@ from level1_foundations import automatic_differentiation as ad
 from level1_foundations.automatic_differentiation import Tensor, no_grad
 from level1_foundations.gradient_descent import SGD, Adam
 from level3_deep_learning import multilayer_perceptron
-from level3_deep_learning.failure_modes.multilayer_perceptron import FAILURE_MODES
-from level3_deep_learning.modules import DataLoader, Sequential
+from level3_deep_learning.failure_modes import multilayer_perceptron as failures
+from level3_deep_learning.modules import DataLoader, Dropout, Sequential
 from level3_deep_learning.multilayer_perceptron import MLP, MLPClassifier
 from level3_deep_learning.parts.multilayer_perceptron import minibatch_training
 from level3_deep_learning.parts.multilayer_perceptron.minibatch_training import Patience
+from shared.datasets import load_digits
+
+FAILURE_MODES = failures.FAILURE_MODES
 
 ACTIVATIONS = ("relu", "tanh", "logistic", "gelu", "identity")
 
@@ -796,6 +799,98 @@ def test_a_new_weight_is_written_into_the_network_or_refused():
 def test_agrees_with_the_reference(agreements):
     disagreeing = [agreement for agreement in agreements if not agreement.agrees]
     assert not disagreeing, disagreeing
+
+
+# How it breaks
+
+
+def different_units(p, n_steps=60):
+    """How many of 16 logistic units that start at zero differ after training with dropout of probability p."""
+    data = load_digits()
+    X, y = Tensor(data.X[:200] / 16), Tensor(data.y[:200])
+    layers = MLP([64, 16, 10], "logistic", "zeros", dtype=np.float64)
+    network = Sequential(layers[0], layers[1], Dropout(p, rng=0), layers[2])
+    optimizer = Adam(network.parameters(), lr=0.03)
+    for _ in range(n_steps):
+        loss = ad.cross_entropy(network(X), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    units = np.column_stack([network[0].weight.array, network[0].bias.array, network[3].weight.array.T])
+    gaps = np.abs(units[:, None] - units[None]).max(axis=2)  # (16, 16)
+    return sum(np.all(gaps[i, :i] > 1e-9) for i in range(16))
+
+
+@pytest.mark.parametrize(("p", "count"), [(0.0, 1), (0.5, 16)])
+def test_noise_tells_units_apart_that_start_alike(p, count):
+    assert different_units(p) == count
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_zero_weights_stay_where_the_activation_of_zero_is_zero(activation, rng):
+    X, y = rng.normal(size=(30, 4)), np.arange(30) % 3
+    network = MLP([4, 5, 5, 3], activation, "zeros", dtype=np.float64)
+    multilayer_perceptron.train_by_ours(network, [(Tensor(X), Tensor(y))] * 5, Adam(network.parameters()))
+    *others, _ = network.parameters()
+    assert not any(parameter.array.any() for parameter in others), "only the output bias gets a gradient"
+
+
+def test_zero_weights_of_logistic_units_do_learn():
+    losses = failures.loss_curve(np.random.default_rng(0), "zeros", "logistic", 4, 60)
+    entropy = failures.entropy_of_shares("zeros", "relu", 4, 60)
+    assert losses[-1] < entropy - 0.1
+    with pytest.raises(ValueError, match="only zero weights with φ"):
+        failures.entropy_of_shares("zeros", "logistic", 4, 60)
+
+
+def test_nearest_means_by_hand():
+    # two points at ±1: logits ±c, so the loss tends to 0 as c grows; with labels crossed no scale beats log 2
+    X = np.array([[1.0], [-1.0]])
+    assert failures.loss_of_nearest_means(X, np.array([0, 1])) < 1e-9
+    X = np.array([[1.0], [-1.0], [1.0], [-1.0]])
+    assert failures.loss_of_nearest_means(X, np.array([0, 0, 1, 1])) == pytest.approx(np.log(2))
+
+
+@pytest.mark.parametrize(("scale", "finite"), [(1.04, True), (1.1, False)])  # the limit is at 1/√0.9 = 1.054
+def test_features_ten_percent_too_large_are_past_the_limit(scale, finite):
+    steps = failures.predicted_finite_steps(scale, 0.9, 500)
+    assert (steps == 500) == finite
+    assert failures.steps_with_a_finite_loss(np.random.default_rng(0), scale, 0.9, 500) == pytest.approx(
+        steps, abs=1
+    )
+
+
+def test_the_limit_itself_is_refused():
+    with pytest.raises(ValueError, match="scale must be off the limit"):
+        failures.predicted_finite_steps(1.0, 1.0, 100)
+
+
+def test_centered_targets_allow_the_step_that_kills():
+    """The step that kills a seventh of the units where targets have mean 1,000; on centered ones a unit in a hundred at most."""
+    rng, width = np.random.default_rng(0), 1000
+    X, y = Tensor(rng.normal(size=(500, 2))), Tensor(rng.normal(size=(500, 1)))
+    network = MLP([2, width, 1], "relu", "he", dtype=np.float64, rng=rng)
+    optimizer = SGD(network.parameters(), lr=np.sqrt(width) / 1000)
+    ad.mse_loss(network(X), y).backward()
+    optimizer.step()
+    assert np.mean(np.all(network[0](X).array <= 0, axis=0)) <= 0.01
+
+
+def test_a_step_that_kills_is_longest_near_one():
+    share = [failures.predicted_dead_share(k, 500, 2, 1000, 1000.0) for k in (0.01, 0.5, 1.5, 5.0)]
+    assert share[0] < share[1] < share[2] > share[3], "a still longer step turns the weights around"
+    for arguments in ((1.0, 100, 2, 1000, 1000.0), (1.0, 500, 2, 1000, 10.0)):
+        with pytest.raises(ValueError, match="n must be at least 100 d and mean at least 100"):
+            failures.predicted_dead_share(*arguments)
+
+
+def test_no_distribution_beats_the_floor_of_a_second_softmax(rng):
+    P = rng.dirichlet(np.full(10, 0.1), 500)
+    best = ad.cross_entropy(Tensor(P), Tensor(P.argmax(axis=1)), reduction="none").array
+    floor = failures.predicted_floor(True, 150)
+    assert best.min() >= floor == pytest.approx(1.461, abs=5e-4)
+    one_hot = ad.cross_entropy(Tensor(np.eye(10)), Tensor(np.roll(np.arange(10), 1)), reduction="none").array
+    np.testing.assert_allclose(one_hot, floor + 1, rtol=1e-12, err_msg="certain and wrong costs 1 more")
 
 
 @pytest.mark.parametrize("name", [mode.name for mode in FAILURE_MODES])
