@@ -137,7 +137,7 @@ from shared.arrays import random_generator, validate_number
 __all__ = [
     "BREATH", "GELU", "DataLoader", "Dropout", "Flatten", "Identity", "IncompatibleKeys", "LayerNorm", "Linear", "Module",
     "ModuleList", "Parameter", "PlainModule", "ReLU", "RemovableHandle", "Sequential", "Sigmoid", "Tanh", "TensorDataset",
-    "batch_slices", "call_with_hooks", "cross_entropy", "dropout_mask", "kaiming_bound", "load_state_dict", "mse_loss", "no_grad",
+    "batch_slices", "call_with_hooks", "cross_entropy", "dropout_mask", "epoch_means", "kaiming_bound", "load_state_dict", "mse_loss", "no_grad",
     "state_dict", "walk", "walk_members",
 ]  # fmt: skip
 
@@ -350,6 +350,12 @@ def batch_slices(n: int, batch_size: int, drop_last: bool = False) -> list[slice
     """Cut range(n) into consecutive slices of `batch_size`; the last may be shorter, or is dropped."""
     end = n - n % batch_size if drop_last else n
     return [slice(start, min(start + batch_size, n)) for start in range(0, end, batch_size)]
+
+
+def epoch_means(losses: Any, lengths: Any, n_epochs: int) -> np.ndarray:
+    """Mean loss of each epoch, (n_epochs,), from the mean losses and the lengths of all batches in order."""
+    shape = (n_epochs, -1)
+    return np.average(np.reshape(losses, shape), axis=1, weights=np.reshape(lengths, shape))
 
 
 class TensorDataset:
@@ -595,7 +601,7 @@ def example() -> Any:
     look()
     figure, (left, right) = subplots(1, 2, width=9.0, height=3.6)
     steps = np.arange(1, len(losses) + 1) / len(loader)
-    means = np.average(np.reshape(losses, (12, -1)), axis=1, weights=np.reshape(lengths, (12, -1)))
+    means = epoch_means(losses, lengths, 12)
     left.plot(steps, losses, color=COLORS["muted"], linewidth=0.8, label="each batch")
     left.plot(np.arange(12) + 0.5, means, color=COLORS["ours"], label="mean of an epoch")
     left.set(xlabel="epoch", ylabel="cross-entropy", title="A network of modules learns digits", yscale="log")
