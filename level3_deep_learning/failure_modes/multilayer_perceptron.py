@@ -48,8 +48,7 @@ from shared.special import ndtr
 # worth one unit. Both hold for a deterministic network: noise that differs by unit, such as dropout, tells units apart, too.
 #
 # **Remedy**: random first weights. A network contains every linear rule, among them the one that assigns each sample to the
-# nearest class mean, with the best scale for its logits; trained, it must do at least as well. That is a theorem about what the
-# network can represent and a claim about what descent finds.
+# nearest class mean, with the best scale for its logits; that descent finds as good a one is the claim.
 
 
 # %%
@@ -229,8 +228,7 @@ def draw_vanishing():
         sizes = error_sizes(np.random.default_rng(0), initialization, depth, 300)
         axis.semilogy(layers, sizes / sizes[-1], "o", color=COLORS[color], label=label)
         rho = predicted_error_factor(initialization, depth, 300)
-        axis.semilogy(layers, rho ** (15.0 - layers), color=COLORS["theory"], linewidth=1)
-    axis.plot([], [], color=COLORS["theory"], linewidth=1, label="theory: ρ per layer")
+        axis.semilogy(layers, rho ** (15.0 - layers), color=COLORS["theory"], label=f"{rho:.3g} per layer")
     axis.set(
         xlabel="hidden layer",
         ylabel="size of the error / last layer's",
@@ -480,7 +478,7 @@ def draw_nan():
             losses.append(np.mean(residuals**2))
             W -= 0.9 * 10 / unit * 2 * F.T @ residuals / residuals.size
         left.semilogy(losses, color=color, label=f"ink 0 to {scale:g}")
-    left.axhline(float(np.finfo(np.float32).max), color=COLORS["muted"], linewidth=1, linestyle="--")
+    left.axhline(float(np.finfo(np.float32).max), color=COLORS["muted"], linestyle="--")
     left.set(xlabel="step", ylabel="mean squared error", title="the largest float32, and the way to it")
     left.legend()
     plot_sweep(right, LOSS_BECOMES_NAN.breaks)
