@@ -336,7 +336,7 @@ def predicted_dead_share(kappa: float, n: int, d: int, width: int, mean: float, 
 
 def draw_dead():
     """Share of ReLUs that one step kills, over the length of the step."""
-    from shared.figures import COLORS, plot_sweep, subplots
+    from shared.figures import plot_sweep, subplots
 
     figure, axis = subplots(width=7.0, height=3.6)
     plot_sweep(axis, DEAD_RELU.breaks)
