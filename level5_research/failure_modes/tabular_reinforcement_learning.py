@@ -12,22 +12,36 @@
 # %% [markdown]
 # # How tabular reinforcement learning breaks
 #
-# Three ways, each with the number that theory predicts before anything runs:
+# Each way comes with the number that theory predicts before anything runs:
 #
-# 1. the maximum of noisy estimates is too high, and Q-learning believes it;
-# 2. the optimal path is the wrong one for an agent that stumbles;
-# 3. off-policy learning with features in place of a table can diverge.
+# - steps of 1/n satisfy the conditions of convergence and hardly forget where they began;
+# - a time limit that is taken for an end makes every endless reward worth too little;
+# - the maximum of noisy estimates is too high, and Q-learning believes it;
+# - the optimal path is the wrong one for an agent that stumbles;
+# - off-policy learning with features in place of a table can diverge.
 
 # %%
 from __future__ import annotations
 
 import math
-from typing import Any, no_type_check
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
-from level5_research.parts.tabular_reinforcement_learning.worlds import Discrete
+from level5_research.parts.tabular_reinforcement_learning.breaking_worlds import (
+    NoisyChoices,
+    OneFlag,
+    cliff_walking_table,
+)
+from level5_research.parts.tabular_reinforcement_learning.learner import one_over_n, rescaled_step_size
+from level5_research.parts.tabular_reinforcement_learning.star import (
+    N_STATES,
+    gradient_td_value,
+    learnt_value,
+    root_mean_square_value,
+    semi_gradient_value,
+    start_weights,
+)
 from level5_research.tabular_reinforcement_learning import (
     TabularEnvironment,
     double_q_learning,
@@ -36,9 +50,200 @@ from level5_research.tabular_reinforcement_learning import (
     q_learning,
     sarsa,
 )
-from shared import linalg
 from shared.failure_mode import Claim, FailureMode, Sweep
 from shared.special import ndtr
+
+# %% [markdown]
+# ## Steps of 1/n hardly forget the start
+#
+# **What breaks.** One state, one action, mean reward $r$, no end: the value is $r/(1-\gamma)$. The update
+# $q \leftarrow q + \alpha_n (R_n + \gamma q - q)$ changes the expected error $e_n$ by the factor $1 - (1-\gamma)\alpha_n$.
+#
+# **The prediction.** With $\alpha_n = 1/n$, which satisfies the conditions of convergence,
+#
+# $$ \frac{e_n}{e_0} = \prod_{k=1}^n \Big(1 - \frac{1-\gamma}{k}\Big) = \frac{\Gamma(n+\gamma)}{\Gamma(\gamma)\,\Gamma(n+1)}
+#    \approx \frac{n^{-(1-\gamma)}}{\Gamma(\gamma)} . $$
+#
+# At $\gamma = 0.99$ that is 93 % of the first error after a thousand updates, and 87 % after a million. A running average of what is seen
+# would have forgotten its start at the first step; this one averages targets that contain the start themselves.
+#
+# **The remedy.** Slow the steps by the horizon: $\alpha_n = 1/(1 + (1-\gamma)\,n)$ (Wainwright 2019). Then
+# $1 - (1-\gamma)\alpha_n = \big(1 + (1-\gamma)(n-1)\big)/\big(1 + (1-\gamma)n\big)$, the product telescopes, and
+#
+# $$ \frac{e_n}{e_0} = \frac{1}{1 + (1-\gamma)\,n}, $$
+#
+# 9 % after a thousand updates and 0.01 % after a million, and noise is averaged as by $1/n$: multiplied by $1 + (1-\gamma)n$ the
+# error is $e_0$ plus the plain sum of all noise. The polynomial $n^{-0.6}$ leaves about
+# $\exp(-(1-\gamma)\,n^{0.4}/0.4)$: better in the end, but 69 % after a thousand. Where nothing is random, $\alpha = 1$ leaves $\gamma^n$.
+
+
+# %%
+FORGETTING = {"gamma": 0.99, "n_updates": 1000}
+
+
+def share_of_start(rng: np.random.Generator, *, rescaled: bool, gamma: float, n_updates: int) -> float:
+    """What is left of the first error after `n_updates`, the mean of ten runs; the reward is 0 or 2."""
+    coin = [[[(0.5, 0, 0.0, False), (0.5, 0, 2.0, False)]]]
+    world, truth = TabularEnvironment(coin, [1.0], max_episode_steps=n_updates), 1 / (1 - gamma)
+    alpha = rescaled_step_size(gamma) if rescaled else one_over_n
+    learnt = [q_learning(world, 1, gamma=gamma, alpha=alpha, rng=rng).q[0, 0] for _ in range(10)]
+    return float(1 - np.mean(learnt) / truth)
+
+
+def share_left_by_one_over_n(*, gamma: float, n_updates: int, **_: Any) -> float:
+    """Γ(n+γ) / (Γ(γ) Γ(n+1))."""
+    return math.exp(math.lgamma(n_updates + gamma) - math.lgamma(gamma) - math.lgamma(n_updates + 1))
+
+
+def share_left_by_rescaled_steps(*, gamma: float, n_updates: int, **_: Any) -> float:
+    """1 / (1 + (1−γ) n)."""
+    return 1 / (1 + (1 - gamma) * n_updates)
+
+
+def draw_forgetting() -> Any:
+    """What is left of the first error over the number of updates: 1/n stays near the top, rescaled steps come down."""
+    from shared.figures import COLORS, plot_sweep, subplots
+
+    figure, axes = subplots(width=7.0, height=4.0)
+    plot_sweep(axes, STEPS_OF_ONE_OVER_N.breaks, label="steps 1/n, 95 %")
+    plot_sweep(axes, STEPS_OF_ONE_OVER_N.remedy, color=COLORS["mended"], label="steps 1/(1 + (1−γ)n), 95 %")
+    axes.set(
+        title="How slowly a start is forgotten, γ = 0.99", ylabel="share of the first error", ylim=(0, 1.02)
+    )
+    axes.legend()
+    return figure
+
+
+STEPS_OF_ONE_OVER_N = FailureMode(
+    name="steps_of_one_over_n",
+    title="Steps of 1/n hardly forget the start",
+    symptoms=(
+        "Q values stay near where they were initialized",
+        "learning slows to a crawl with a 1/n learning rate",
+        "Q-learning should converge but does not after a million updates",
+    ),
+    breaks=Claim(
+        statement="With steps of 1/n and γ = 0.99, 93 % of the first error is left after a thousand updates.",
+        quantity="share of the first error that is left after 1,000 updates",
+        experiment=share_of_start,
+        predicted=share_left_by_one_over_n,
+        rival=1 / 1000,  # a running average of the targets, as if they did not contain the start
+        relation="≈",
+        tolerance=0.02,
+        reason="Exact in the mean. The fluctuation of ten runs' mean, 0.01 with the remedy's larger steps, is what a user meets; "
+        "within twice that the two schedules cannot be told from their formulas, and n^(−0.6), at 0.69, can.",
+        parameters=FORGETTING | {"rescaled": False},
+        sweep=Sweep("n_updates", (1, 3, 10, 30, 100, 300, 1000), "updates n", seeds=3, logarithmic=True),
+    ),
+    remedy=Claim(
+        statement="Steps of 1/(1 + (1−γ)n) leave a share of 1/(1 + (1−γ)n).",
+        quantity="share of the first error that is left after 1,000 updates",
+        experiment=share_of_start,
+        predicted=share_left_by_rescaled_steps,
+        rival=share_left_by_one_over_n,
+        relation="≈",
+        tolerance=0.02,
+        reason="Exact in the mean. The fluctuation of ten runs' mean is √1000/(11·100·√10) = 0.009; within twice that the "
+        "schedule cannot be told from its formula, and a constant step of 0.2, at 0.135, can.",
+        parameters=FORGETTING | {"rescaled": True},
+        sweep=Sweep("n_updates", (1, 3, 10, 30, 100, 300, 1000), "updates n", seeds=3, logarithmic=True),
+    ),
+    figure=draw_forgetting,
+)
+
+# %% [markdown]
+# ## A time limit taken for the end
+#
+# **What breaks.** Gymnasium's `TimeLimit` ends an episode after $H$ steps with `truncated`, not `terminated`. Code that keeps one
+# flag, `done = terminated or truncated`, and multiplies the future by `1 - done` tells the learner that the world ends there.
+#
+# **The prediction.** One state, reward 1, discount $\gamma$: worth $1/(1-\gamma)$. The limit is not part of the state, so the learner
+# sees the same state end in one update of $H$. The averaged equation is $v = 1 + \gamma(1 - 1/H)\,v$, hence
+#
+# $$ v = \frac{1}{1 - \gamma + \gamma/H} , $$
+#
+# which is 50.25 instead of 100 at $\gamma = 0.99$, $H = 100$: a horizon of 100 behind a limit of 100 is half of it. In general each state
+# loses the share $\kappa(s)$ of its visits that were the last before the limit, and is discounted by $\gamma(1-\kappa(s))$.
+#
+# The formula is the limit of small steps. With step $\alpha$ the value climbs through an episode and falls by $\alpha(v-1)$ where
+# the episode is taken to end; read just after that, it stands about one fall below the formula.
+#
+# **The remedy.** Two flags: stop the episode at either, drop the future at `terminated` alone. What is left is the start's share.
+
+
+# %%
+LIMIT = {"gamma": 0.99, "horizon": 100, "n_episodes": 400}
+
+
+def value_behind_limit(
+    rng: np.random.Generator, *, one_flag: bool, gamma: float, horizon: int, n_episodes: int
+) -> float:
+    """Learnt value of a state that pays 1 for ever, watched for `horizon` steps at a time."""
+    world = TabularEnvironment([[[(1.0, 0, 1.0, False)]]], [1.0], max_episode_steps=horizon)
+    world = OneFlag(world) if one_flag else world
+    learnt = q_learning(world, n_episodes, gamma=gamma, alpha=rescaled_step_size(gamma), rng=rng)
+    return float(learnt.q[0, 0])
+
+
+def value_of_a_walled_world(*, gamma: float, horizon: int, **_: Any) -> float:
+    """1 / (1 − γ + γ/H)."""
+    return 1 / (1 - gamma + gamma / horizon)
+
+
+def value_of_an_endless_world(*, gamma: float, **_: Any) -> float:
+    """1 / (1 − γ)."""
+    return 1 / (1 - gamma)
+
+
+def draw_limit() -> Any:
+    """Learnt value over the time limit, which the world does not know: with one flag it depends on the limit."""
+    from shared.figures import COLORS, plot_sweep, subplots
+
+    figure, axes = subplots(width=7.0, height=4.0)
+    plot_sweep(axes, TRUNCATION_TAKEN_FOR_THE_END.breaks, label="one flag")
+    plot_sweep(axes, TRUNCATION_TAKEN_FOR_THE_END.remedy, color=COLORS["mended"], label="two flags")
+    axes.set(title="The value of a reward of 1 for ever, γ = 0.99", ylabel="learnt value", ylim=(0, 110))
+    axes.legend()
+    return figure
+
+
+TRUNCATION_TAKEN_FOR_THE_END = FailureMode(
+    name="truncation_taken_for_the_end",
+    title="A time limit taken for the end",
+    symptoms=(
+        "the learnt value depends on max_episode_steps",
+        "value estimates level off far below the discounted sum of rewards",
+        "done = terminated or truncated and the agent thinks the time limit is the end",
+    ),
+    breaks=Claim(
+        statement="With a limit of 100 steps taken for an end, an endless reward of 1 is worth 50.25 at γ = 0.99, not 100.",
+        quantity="learnt value of a state that pays 1 for ever; the truth is 100",
+        experiment=value_behind_limit,
+        predicted=value_of_a_walled_world,
+        rival=value_of_an_endless_world,
+        relation="≈",
+        tolerance=0.15,
+        reason="The formula is the limit of small steps, and the value is read just after a fall of α(v−1). The step after "
+        "40,000 updates is 1/401, the fall 0.123; we allow a fifth more for terms of higher order and the start.",
+        parameters=LIMIT | {"one_flag": True},
+        deterministic=True,
+        sweep=Sweep("horizon", (20, 50, 100, 200, 400), "time limit H", seeds=1),
+    ),
+    remedy=Claim(
+        statement="With the future dropped at termination alone, the limit does not change the value.",
+        quantity="learnt value of a state that pays 1 for ever; the truth is 100",
+        experiment=value_behind_limit,
+        predicted=value_of_an_endless_world,
+        rival=value_of_a_walled_world,
+        relation="≈",
+        tolerance=0.3,
+        reason="What is left of a start at zero after n = 40,000 updates is 100/(1 + (1−γ)n) = 0.25.",
+        parameters=LIMIT | {"one_flag": False},
+        deterministic=True,
+        sweep=Sweep("horizon", (20, 50, 100, 200, 400), "time limit H", seeds=1),
+    ),
+    figure=draw_limit,
+)
 
 # %% [markdown]
 # ## Q-learning believes in the luckiest of its estimates
@@ -70,35 +275,6 @@ from shared.special import ndtr
 
 # %%
 NOISE = {"n_actions": 10, "alpha": 0.5, "n_copies": 40, "n_visits": 10}
-
-
-@no_type_check
-class NoisyChoices:
-    """Many copies of the world above, side by side, so that one run averages over all of them.
-
-    States 0 … n_copies−1 are the A's, the next n_copies the B's; each episode begins in a random A.
-    """
-
-    def __init__(self, n_copies: int, n_actions: int, noise: float = 1.0):
-        self.observation_space, self.action_space = Discrete(2 * n_copies), Discrete(n_actions)
-        self.n_copies, self.noise = n_copies, noise
-
-    def reset(self, *, seed=None, options=None):
-        if seed is not None:
-            self.rng = np.random.default_rng(seed)
-            self.starts, self.rewards = iter(()), iter(())
-        self.state = next(self.starts, None)
-        if self.state is None:
-            self.starts = iter(self.rng.integers(self.n_copies, size=4096).tolist())
-            self.rewards = iter((self.noise * self.rng.standard_normal(4096)).tolist())
-            self.state = next(self.starts)
-        return self.state, {}
-
-    def step(self, action):
-        if self.state < self.n_copies:
-            self.state += self.n_copies
-            return self.state, 0.0, False, False, {}
-        return self.state, next(self.rewards), True, False, {}
 
 
 def value_of_noise(
@@ -168,9 +344,9 @@ MAXIMIZATION_BIAS = FailureMode(
         relation="≈",
         tolerance=0.1,
         relative=True,
-        reason="the formula is for endless experience; after about 10 visits of each action "
-        "the start still weighs exp(−10 α) = 0.7 %, the lag of the targets as much; the rest is what "
-        "20 runs resolve",
+        reason="The formula is for endless experience. After about 10 visits of each action the start still weighs "
+        "exp(−10 α) = 0.7 % and the lag of the targets as much; some copies were visited half as often, where it weighs "
+        "exp(−5 α) = 8 %.",
         parameters=NOISE | {"double": False},
         sweep=Sweep("alpha", (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0), "step size α", seeds=3),
     ),
@@ -181,8 +357,8 @@ MAXIMIZATION_BIAS = FailureMode(
         predicted=no_bias,
         rival=predicted_bias(**NOISE),
         relation="≈",
-        tolerance=0.09,
-        reason="exact for every number of visits; δ is what the runs resolve, a tenth of the bias above",
+        tolerance=0.042,
+        reason="Exact for every number of visits. δ is five standard errors of twenty runs, a twentieth of the bias removed.",
         parameters=NOISE | {"double": True},
         sweep=Sweep("alpha", (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0), "step size α", seeds=3),
     ),
@@ -204,10 +380,11 @@ MAXIMIZATION_BIAS = FailureMode(
 # iteration over ε-soft policies; that policy walks one row away from the edge.
 #
 # **The remedy.** SARSA's target contains its own next action, stumbles included, so it learns the values of
-# the ε-soft policy that it follows and improves that: its path keeps away from the edge. Its return
-# approaches the ε-soft optimum from below. The lane along the top, safest of all, is worth about 6 % less
-# than the best one, and noisy targets hardly tell these two apart; the rest of the allowance is for
-# learning that is not over.
+# the ε-soft policy that it follows and improves that: its path keeps away from the edge (Singh, Jaakkola, Littman and
+# Szepesvári 2000 prove that with a fixed ε it converges to the best such policy). No ε-soft policy earns more in the mean, so
+# its return is bounded from above by the ε-soft optimum; the claim is the bound from below. The lane along the top, safest of
+# all, is worth 6.5 % less than the best one, and noisy targets hardly tell these two apart; the rest of the allowance is
+# for learning that is not over.
 #
 # Both are measured as what the agents really earn while they learn, over the second half of the episodes,
 # when the table has settled.
@@ -215,27 +392,6 @@ MAXIMIZATION_BIAS = FailureMode(
 
 # %%
 CLIFF = {"epsilon": 0.1, "gamma": 0.99}
-
-
-def cliff_walking_table() -> tuple[list, np.ndarray]:
-    """The 4×12 cliff walk: `P[s][a]` as of Gymnasium's CliffWalking-v1, and the first-state distribution.
-
-    Actions 0 up, 1 right, 2 down, 3 left. The cliff is the bottom row between start and goal.
-    """
-    rows, columns, start = 4, 12, 36
-    table = []
-    for state in range(rows * columns):
-        row, column = divmod(state, columns)
-        outcomes = []
-        for down, right in ((-1, 0), (0, 1), (1, 0), (0, -1)):
-            to = (min(max(row + down, 0), rows - 1), min(max(column + right, 0), columns - 1))
-            next_state = to[0] * columns + to[1]
-            if to[0] == rows - 1 and 0 < to[1] < columns - 1:
-                outcomes.append([(1.0, start, -100, False)])
-            else:
-                outcomes.append([(1.0, next_state, -1, next_state == rows * columns - 1)])
-        table.append(outcomes)
-    return table, np.eye(rows * columns)[start]
 
 
 def return_while_learning(
@@ -327,21 +483,21 @@ PATH_ALONG_THE_CLIFF = FailureMode(
         relation="≈",
         tolerance=0.1,
         relative=True,
-        reason="the solve is exact for the settled table; δ is what runs of 1,200 episodes resolve, where "
-        "falls are rare and cost 100",
+        reason="The solve is exact for the settled table. After every fall the same state is tried again, so that a single pair "
+        "not yet settled costs a few falls of 100 in 600 episodes: a tenth of the return is five falls in a hundred episodes.",
         parameters=CLIFF | {"on_policy": False, "n_episodes": 1200},
     ),
     remedy=Claim(
-        statement="SARSA, exploring as much, comes within a tenth of the best ε-soft policy's return.",
+        statement="SARSA, exploring as much, earns the best ε-soft policy's return but for a tenth.",
         quantity="mean discounted return per episode while learning",
         experiment=return_while_learning,
         predicted=return_of_best_soft_policy,
         rival=return_of_optimal_policy_made_soft,
-        relation="≈",
+        relation="≥",
         tolerance=0.1,
         relative=True,
-        reason="the two lanes off the edge differ by 6 %, which noisy targets hardly tell apart; the "
-        "rest is for learning that is not over",
+        reason="The two lanes off the edge differ by 6.5 %, which noisy targets hardly tell apart; the rest is for learning "
+        "that is not over.",
         parameters=CLIFF | {"on_policy": True, "n_episodes": 2000},
     ),
     figure=draw_cliff,
@@ -350,129 +506,62 @@ PATH_ALONG_THE_CLIFF = FailureMode(
 # %% [markdown]
 # ## Off-policy learning with features diverges
 #
-# A table has one number for each state. With features, $v(s) = \phi(s)^\top w$, states share numbers, and
-# the guarantee of Q-learning is gone. Baird's (1995) star shows it in its simplest form: seven states,
-# eight weights, $v(s) = 2 w_s + w_8$ for the six outer states and $v(7) = w_7 + 2 w_8$. No rewards: all
-# values are zero and the features can say so. The agent behaves by going to state 7 with
-# probability 1/7 and to a random outer state otherwise; it wants to evaluate the policy that always goes to
-# state 7.
+# **What breaks.** On [Baird's star](../parts/tabular_reinforcement_learning/star.py) seven states share eight weights. All
+# rewards and values are zero. The agent goes to state 7 one time in seven and evaluates the policy that always goes there.
 #
-# **The prediction.** Semi-gradient TD(0) updates $w \leftarrow w + \alpha\, \rho\, \delta\, \phi(s)$ with
-# $\delta = \gamma\, v(s') - v(s)$ and the importance ratio $\rho = \pi / b$, 7 for the step to state 7 and
-# 0 otherwise. All states are visited equally often, so with $D = I / 7$ and $P_\pi$ the matrix that leads
-# everything to state 7, the expected update is linear:
-#
-# $$ \mathbb{E}\, w_{t+1} = (I + \alpha A)\, \mathbb{E}\, w_t, \qquad A = \Phi^\top D\, (\gamma P_\pi - I)\, \Phi . $$
-#
-# With a table, $\Phi = I$ and the eigenvalues of $A$ have negative real parts for every $D$: the rows of
-# $I - \gamma P_\pi$ are strictly diagonally dominant. With these features $A$ has an eigenvalue
-# $\lambda > 0$. By symmetry its eigenvector treats the six outer states alike, which leaves a three by
-# three problem; the code takes the spectral radius of the full matrix. Along the left eigenvector,
-# $\ell^\top A = \lambda \ell^\top$, the expected weights grow by exactly $1 + \alpha \lambda$ a step, from
-# the first step on: after $T$ steps by $(1 + \alpha \lambda)^T$.
+# **The prediction.** The expected update of semi-gradient TD(0) is linear, $\mathbb{E}\, w_{t+1} = (I + \alpha A)\,
+# \mathbb{E}\, w_t$, so the expected values after $T$ steps are $\Phi (I + \alpha A)^T w_0$, a matrix power.
+# With a table, $\Phi = I$, the eigenvalues of $A$ have negative real parts for every $D$ with a positive diagonal: the rows of
+# $I - \gamma P_\pi$ are strictly diagonally dominant. With these features $A$ has one eigenvalue $\lambda = 0.239 > 0$
+# (`unstable_direction`): along its left eigenvector the weights grow by $1 + \alpha\lambda$ a step, from the first step on.
+# What the user sees is the error of the values: its root mean square is 5.3 at the start.
 #
 # The formula takes successive transitions for independent. On a trajectory $s'$ is the next $s$, which
-# changes the growth per step at second order in $\alpha$: about one part in 200 of the rate at
-# $\alpha = 0.01$.
+# changes the growth per step at second order in $\alpha$: about one part in 200 of the rate at $\alpha = 0.01$.
 #
-# **The remedy.** Follow a gradient. Gradient TD with correction (TDC; Sutton and others 2009) descends the
-# projected Bellman error. A second vector $u$ estimates the expected TD error as a function of the
-# features, and corrects the update:
+# **What stops the growth and does not mend the values.** Gradient TD (TDC) has an expected update without an eigenvalue outside
+# the circle. Its values stop growing, and stay wrong: the matrix power gives 1.94 after 500 steps, 1.91 after 50,000 and 0.59
+# after five million. One eigenvalue is $1 - 2.4\cdot10^{-7}$; its direction moves all values by the same
+# amount. A common error $c$ has the Bellman error $(1-\gamma)c$, and the descent is on its square, $10^{-4}c^2$ at
+# $\gamma = 0.99$. Emphatic TD is stable in expectation, too, but its trace $F_t = \gamma\rho_{t-1}F_{t-1} + 1$ has a second
+# moment that grows by $\gamma^2\,\mathbb{E}\rho^2 = 6.86$ a step: no average of runs would settle.
 #
-# $$ w \leftarrow w + \alpha \rho \big(\delta\, \phi - \gamma\, \phi'\, (\phi^\top u)\big), \qquad
-#    u \leftarrow u + \beta\, (\rho \delta - \phi^\top u)\, \phi . $$
-#
-# The expected update is linear in $(w, u)$ again, with a matrix whose spectral radius is 1 (the directions
-# that change no value stay as they are), so the predicted size of the same component after $T$ steps is a
-# matrix power.
+# **The remedy.** Do not step toward the fixed point, solve for it. Least squares TD (LSTD; Bradtke and Barto 1996) sums the same
+# updates of the same transitions and finds the weights at which the sum vanishes. Neither a step size nor an eigenvalue's sign
+# matters to a solve. Here the values are exact once each state has been left toward state 7, probability $1/49$ a step: after
+# $T$ steps that fails with probability at most $7\,(1-1/49)^T$. What it does not mend: it costs $O(d^2)$ a step for $d$
+# weights; before that moment it leaves errors; and where features cannot represent the values, its fixed point off-policy
+# may lie far from them.
 
 
 # %%
-N_STATES, N_WEIGHTS = 7, 8
 STAR = {"alpha": 0.01, "beta": 0.05, "n_steps": 500, "gamma": 0.99}
 
 
-def baird_features() -> Float[np.ndarray, "7 8"]:
-    """Rows φ(s): 2 on the own weight and 1 on the shared one, the other way round for the last state."""
-    features = np.zeros((N_STATES, N_WEIGHTS))
-    features[:6, :6] = 2 * np.eye(6)
-    features[:6, 7] = 1.0
-    features[6, 6:] = 1.0, 2.0
-    return features
-
-
-def expected_update(gamma: float) -> Float[np.ndarray, "8 8"]:
-    """A = Φᵀ D (γ P_π − I) Φ of semi-gradient TD(0)."""
-    features = baird_features()
-    return features.T @ (gamma * features[[6] * N_STATES] - features) / N_STATES
-
-
-def unstable_direction(gamma: float) -> tuple[float, Float[np.ndarray, " 8"]]:
-    """λ > 0 and ℓ with ℓᵀA = λℓᵀ, by power iteration on Aᵀ shifted so that the largest eigenvalue leads."""
-    A = expected_update(gamma)
-    shifted = A.T + np.eye(N_WEIGHTS)  # the other eigenvalues of A lie in [−4/7, λ)
-    direction = np.arange(1.0, N_WEIGHTS + 1)
-    for _ in range(500):
-        direction = shifted @ direction
-        direction /= linalg.norm(direction)
-    return float(direction @ shifted @ direction) - 1.0, direction
-
-
-def unstable_component(
-    rng: np.random.Generator, *, gradient: bool, alpha: float, beta: float, n_steps: int, gamma: float
-) -> float:
-    """ℓᵀw after `n_steps` on a trajectory, as a multiple of its start; mean weights of 60 agents."""
-    features, (_, direction) = baird_features(), unstable_direction(gamma)
-    n_agents = 60
-    states = rng.integers(N_STATES, size=(n_steps + 1, n_agents))  # the behaviour leads anywhere alike
-    w, u = np.tile(start_weights(), (n_agents, 1)), np.zeros((n_agents, N_WEIGHTS))
-    target = features[6]  # φ(s') wherever ρ is not zero
-    for t in range(n_steps):
-        phi = features[states[t]]  # (agents, 8)
-        rho = 7.0 * (states[t + 1] == 6)
-        delta = rho * (gamma * (w @ target) - np.einsum("nk,nk->n", w, phi))
-        w += (alpha * delta)[:, None] * phi
-        if gradient:
-            guess = np.einsum("nk,nk->n", u, phi)  # φᵀu
-            w -= (alpha * gamma * rho * guess)[:, None] * target
-            u += (beta * (delta - guess))[:, None] * phi
-    return float(direction @ w.mean(axis=0) / (direction @ start_weights()))
-
-
-def start_weights() -> Float[np.ndarray, " 8"]:
-    """Sutton and Barto's start: all ones, and 10 for the weight of state 7 alone."""
-    weights = np.ones(N_WEIGHTS)
-    weights[6] = 10.0
-    return weights
-
-
-def predicted_growth(*, alpha: float, n_steps: int, gamma: float, **_: Any) -> float:
-    """(1 + αλ)^T."""
-    return (1 + alpha * unstable_direction(gamma)[0]) ** n_steps
-
-
-def predicted_decay(*, alpha: float, beta: float, n_steps: int, gamma: float, **_: Any) -> float:
-    """The same component under the expected TDC update of (w, u), applied T times."""
-    features, (_, direction) = baird_features(), unstable_direction(gamma)
-    A, C = expected_update(gamma), features.T @ features / N_STATES
-    G = gamma * features.T @ features[[6] * N_STATES] / N_STATES  # γ E[ρ φ φ'ᵀ]
-    step = np.block([[alpha * A, -alpha * G.T], [beta * A, -beta * C]])
-    weights = np.concatenate([start_weights(), np.zeros(N_WEIGHTS)])  # (w, u)
-    for _ in range(n_steps):
-        weights = weights + step @ weights
-    w = weights[:N_WEIGHTS]
-    return float(direction @ w / (direction @ start_weights()))
+def value_of_least_squares(*, n_steps: int, **_: Any) -> float:
+    """0, once every state has been left toward state 7."""
+    missing = N_STATES * (1 - 1 / N_STATES**2) ** n_steps
+    if missing > 0.05:
+        raise ValueError(
+            f"after {n_steps} steps a state may not have been left yet (probability up to {missing:.2g})."
+        )
+    return 0.0
 
 
 def draw_divergence() -> Any:
-    """The unstable component over the steps, with and without the gradient correction: a table's guarantee would keep it small."""
+    """Error of the values over the steps: semi-gradient TD grows by its eigenvalue, TDC stands still, least squares solves; theory
+    speaks of least squares once all states have been left."""
     from shared.figures import COLORS, plot_sweep, subplots
 
     figure, axes = subplots(width=7.0, height=4.0)
     plot_sweep(axes, OFF_POLICY_DIVERGENCE.breaks, label="semi-gradient TD(0), 95 %")
-    plot_sweep(axes, OFF_POLICY_DIVERGENCE.remedy, color=COLORS["mended"], label="gradient TD (TDC), 95 %")
-    axes.set(title="Baird's star: all values are zero", ylabel=r"$\ell^\top w_T \,/\, \ell^\top w_0$")
-    axes.legend()
+    plot_sweep(axes, OFF_POLICY_DIVERGENCE.remedy, color=COLORS["mended"], label="least squares TD, 95 %")
+    steps = np.arange(0, 501, 20)
+    values = [gradient_td_value(**STAR | {"n_steps": int(n)}) for n in steps]
+    axes.plot(steps, values, color=COLORS["theory"], linestyle=":", label="gradient TD (TDC), expected")
+    axes.set(title="Baird's star: all values are zero", ylabel="root mean square of the values")
+    axes.set_yscale("symlog", linthresh=1.0)
+    axes.legend(loc="center right")
     return figure
 
 
@@ -485,38 +574,46 @@ OFF_POLICY_DIVERGENCE = FailureMode(
         "values grow without bound although all rewards are zero",
     ),
     breaks=Claim(
-        statement="On Baird's star the weights of semi-gradient TD(0) grow at the rate of the positive "
-        "eigenvalue of the expected update.",
-        quantity="unstable component of the weights after 500 steps, relative to its start",
-        experiment=unstable_component,
-        predicted=predicted_growth,
-        rival=1.0,
+        statement="On Baird's star the values of semi-gradient TD(0) grow away from zero as the powers of the expected "
+        "update say.",
+        quantity="root mean square of the values after 500 steps; the truth is 0",
+        experiment=learnt_value,
+        predicted=semi_gradient_value,
+        rival=root_mean_square_value(start_weights()),
         relation="≈",
-        tolerance=0.05,
+        tolerance=0.03,
         relative=True,
-        reason="the formula takes successive transitions for independent; on a trajectory the rate "
-        "differs at second order in α, by half a per cent of itself; the rest is Monte Carlo error",
-        parameters=STAR | {"gradient": False},
+        reason="The formula takes successive transitions for independent; on a trajectory the rate differs at second order in "
+        "α, by half a per cent of itself, which over a growth of 25 times is 1.6 %; the noise of 60 agents' mean adds its "
+        "square, 0.1 %. We allow twice the first.",
+        parameters=STAR | {"method": "semi-gradient"},
         sweep=Sweep("n_steps", (0, 100, 200, 300, 400, 500), "step T", seeds=3),
     ),
     remedy=Claim(
-        statement="Under gradient TD (TDC) the same component all but vanishes, as the spectrum of its "
-        "expected update says.",
-        quantity="unstable component of the weights after 500 steps, relative to its start",
-        experiment=unstable_component,
-        predicted=predicted_decay,
-        rival=predicted_growth(**STAR),
+        statement="Least squares TD finds the values from the same transitions, where gradient TD leaves them at 1.9.",
+        quantity="root mean square of the values after 500 steps; the truth is 0",
+        experiment=learnt_value,
+        predicted=value_of_least_squares,
+        rival=gradient_td_value,
         relation="≈",
-        tolerance=0.02,
-        reason="independent transitions are assumed, as above; terms of order α and β",
-        parameters=STAR | {"gradient": True},
+        tolerance=0.05,
+        reason="Exact once every state has been left toward state 7. One of 60 agents fails in that with probability 1.4 % "
+        "or less, and its error, at most 12, counts a sixtieth: 0.003 in the mean. One such replicate among 20 must not decide.",
+        parameters=STAR | {"method": "least squares"},
         sweep=Sweep("n_steps", (0, 100, 200, 300, 400, 500), "step T", seeds=3),
     ),
     figure=draw_divergence,
+    seeds=40,
 )
 
 # %%
-FAILURE_MODES = (MAXIMIZATION_BIAS, PATH_ALONG_THE_CLIFF, OFF_POLICY_DIVERGENCE)
+FAILURE_MODES = (
+    STEPS_OF_ONE_OVER_N,
+    TRUNCATION_TAKEN_FOR_THE_END,
+    MAXIMIZATION_BIAS,
+    PATH_ALONG_THE_CLIFF,
+    OFF_POLICY_DIVERGENCE,
+)
 
 # %%
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from level5_research import tabular_reinforcement_learning as rl
 from level5_research.failure_modes import tabular_reinforcement_learning as broken
 from level5_research.failure_modes.tabular_reinforcement_learning import FAILURE_MODES
+from level5_research.parts.tabular_reinforcement_learning import star
 from level5_research.parts.tabular_reinforcement_learning.references import random_world
 
 GAMMA = 0.9
@@ -412,9 +413,106 @@ def test_expected_maximum_of_normals():
     assert broken.expected_maximum_of_normals(3) == pytest.approx(1.5 / np.sqrt(np.pi), rel=1e-10)
 
 
+def test_what_steps_leave_of_a_start():
+    """One state without noise: each update takes the share (1−γ)α off the error, so the products are exact."""
+    for alpha, share in (
+        (rl.one_over_n, broken.share_left_by_one_over_n(gamma=0.9, n_updates=50)),
+        (rl.rescaled_step_size(0.9), broken.share_left_by_rescaled_steps(gamma=0.9, n_updates=50)),
+    ):
+        learnt = rl.q_learning(endless(1), 50, gamma=0.9, alpha=alpha, initial_q=0.0, rng=0)
+        assert 1 - learnt.q[0, 0] / 10 == pytest.approx(share, rel=1e-12)
+
+
+def test_one_over_n_keeps_93_percent_of_a_start_and_87_after_a_million():
+    shares = [broken.share_left_by_one_over_n(gamma=0.99, n_updates=n) for n in (1, 1000, 10**6)]
+    assert shares[0] == pytest.approx(0.99), "the first update takes 1 − γ"
+    assert [round(share, 2) for share in shares[1:]] == [0.93, 0.87]
+    assert broken.share_left_by_rescaled_steps(gamma=0.99, n_updates=1000) == pytest.approx(1 / 11)
+
+
+def test_a_time_limit_of_gymnasium_is_a_truncation_and_of_one_flag_an_end():
+    for wrap, flags in ((lambda env: env, (False, True)), (broken.OneFlag, (True, False))):
+        env = wrap(gymnasium.make("CliffWalking-v1", max_episode_steps=2))
+        env.reset(seed=0)
+        assert env.step(0)[2:4] == (False, False)
+        assert env.step(0)[2:4] == flags
+        assert env.observation_space.n == 48 and env.action_space.n == 4
+
+
+def test_the_walled_world_is_met_as_the_steps_shrink():
+    """Read after a fall of α(v−1), the value lies one fall below the formula; halved steps halve the distance."""
+    wall = broken.value_of_a_walled_world(gamma=0.99, horizon=100)
+    assert wall == pytest.approx(50.2513, abs=1e-4)
+    for n_episodes in (200, 400):
+        learnt = broken.value_behind_limit(
+            np.random.default_rng(0), one_flag=True, gamma=0.99, horizon=100, n_episodes=n_episodes
+        )
+        assert wall - learnt == pytest.approx((wall - 1) / (1 + n_episodes), rel=0.02)
+
+
+def test_sarsa_earns_no_more_than_the_best_soft_policy(verdicts):
+    """The claim bounds its return from below; from above it is bounded by the optimum, up to the runs' own noise."""
+    remedy = verdicts["path_along_the_cliff"].remedy
+    assert remedy.claim.relation == "≥"
+    assert remedy.corrected[0] <= remedy.predicted
+
+
+def test_gradient_td_stops_the_growth_and_leaves_the_values():
+    options = {"alpha": 0.01, "beta": 0.05, "gamma": 0.99}
+    left = [star.gradient_td_value(n_steps=n, **options) for n in (0, 500, 50_000, 5_000_000)]
+    assert [round(value, 2) for value in left] == [5.32, 1.94, 1.91, 0.59]
+    factors = np.sort(np.abs(np.linalg.eigvals(star.gradient_td_step(**options))))
+    slow = factors[factors < 1 - 1e-9].max()
+    assert 1 - slow == pytest.approx(2.4e-7, rel=0.02)
+
+
+def test_gradient_td_agents_follow_their_expected_update():
+    options = {"alpha": 0.01, "beta": 0.05, "gamma": 0.99, "n_steps": 500}
+    found = [
+        star.learnt_value(np.random.default_rng(seed), method="gradient", **options) for seed in range(8)
+    ]
+    assert np.mean(found) == pytest.approx(star.gradient_td_value(**options), abs=0.5)
+
+
+def test_gradient_td_learns_nothing_from_a_step_the_judged_policy_never_takes():
+    """From state 7 (index 6) to another: its ratio is 0, so the weights stay, though u is not 0 any more."""
+
+    class Path(np.random.Generator):
+        def integers(self, n_states, size):
+            return np.tile(np.array([[0], [6], [1]])[: size[0]], (1, size[1]))
+
+    first, second = (
+        star.learnt_value(
+            Path(np.random.PCG64(0)), method="gradient", alpha=0.1, beta=0.5, gamma=0.9, n_steps=n
+        )
+        for n in (1, 2)
+    )
+    assert first != star.root_mean_square_value(star.start_weights())
+    assert second == first
+
+
+def test_least_squares_needs_each_state_to_have_been_left():
+    """Steps toward state 7 (index 6) from all seven states: exact. Without state 3: it keeps an error, and theory says nothing."""
+    through_all = np.array([6, 6, 0, 6, 1, 6, 2, 6, 3, 6, 4, 6, 5, 6])
+    assert star.root_mean_square_value(star.least_squares_weights(through_all, 0.99)) < 1e-12
+    without = through_all[through_all != 3]
+    values = star.baird_features() @ star.least_squares_weights(without, 0.99)
+    assert abs(values[3]) > 0.1 and np.abs(np.delete(values, 3)).max() < 1e-12
+    with pytest.raises(ValueError, match="may not have been left"):
+        broken.value_of_least_squares(n_steps=200)
+    assert broken.value_of_least_squares(n_steps=300) == 0.0
+
+
+def test_least_squares_weighs_a_step_by_its_importance():
+    """A step that the judged policy would not take counts nothing: the weights stay where they were."""
+    np.testing.assert_array_equal(
+        star.least_squares_weights(np.array([0, 1, 2, 3]), 0.99), star.start_weights()
+    )
+
+
 def test_the_star_has_one_unstable_direction_and_a_table_has_none():
-    A = broken.expected_update(0.99)
-    rate, direction = broken.unstable_direction(0.99)
+    A = star.expected_update(0.99)
+    rate, direction = star.unstable_direction(0.99)
     np.testing.assert_allclose(direction @ A, rate * direction, atol=1e-10)
     assert rate == pytest.approx(np.linalg.eigvals(A).real.max(), abs=1e-10)
     table = (0.99 * np.eye(7)[[6] * 7] - np.eye(7)) / 7

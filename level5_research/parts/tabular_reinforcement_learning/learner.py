@@ -160,3 +160,13 @@ class Learner:
 def decaying_step_size(n: int) -> float:
     """α_n = n^(−0.6), a polynomial learning rate (Even-Dar and Mansour 2003)."""
     return n**-0.6
+
+
+def one_over_n(n: int) -> float:
+    """α_n = 1/n, the running average: it hardly forgets the start where targets contain it."""
+    return 1 / n
+
+
+def rescaled_step_size(gamma: float) -> Callable[[int], float]:
+    """α_n = 1/(1 + (1−γ) n), the running average slowed by the horizon 1/(1−γ) (Wainwright 2019)."""
+    return lambda n: 1 / (1 + (1 - gamma) * n)
