@@ -749,6 +749,14 @@ def test_a_broadcast_squared_error_is_the_mean_and_the_variance(rng):
     assert broadcast == pytest.approx(np.mean((outputs - targets.mean()) ** 2) + targets.var(), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("outputs", "targets"), [((4, 1), (4,)), ((4,), (1,)), ((4, 2), (4, 1)), ((1, 3), (4, 3))]
+)
+def test_shapes_that_would_broadcast_are_refused(outputs, targets):
+    with pytest.raises(ValueError, match="needs two tensors of one shape"):
+        mse_loss(Tensor(np.ones(outputs)), Tensor(np.ones(targets)))
+
+
 def test_few_steps_are_refused_where_training_must_have_arrived():
     with pytest.raises(ValueError, match="n_steps must be at least 40"):
         failures.predicted_error(True, 39)

@@ -847,6 +847,11 @@ def test_nearest_means_by_hand():
     # two points at ±1: logits ±c, so the loss tends to 0 as c grows; with labels crossed no scale beats log 2
     X = np.array([[1.0], [-1.0]])
     assert failures.loss_of_nearest_means(X, np.array([0, 1])) < 1e-9
+    # means at 1 and 3 halve the line at 2, the place of two samples of either class
+    X = np.array([[0.9], [2.0], [0.1], [3.9], [2.0], [3.1]])
+    assert failures.loss_of_nearest_means(X, np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(
+        np.log(2) / 3, abs=1e-9
+    )
     X = np.array([[1.0], [-1.0], [1.0], [-1.0]])
     assert failures.loss_of_nearest_means(X, np.array([0, 0, 1, 1])) == pytest.approx(np.log(2))
 
