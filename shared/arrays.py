@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 __all__ = [
+    "LinAlgError",
     "check_same_length",
     "check_unchanged",
     "feature_names",
@@ -26,6 +27,9 @@ __all__ = [
     "validate_sample_weight",
     "validate_vector",
 ]
+
+LinAlgError = np.linalg.LinAlgError
+"""What NumPy and SciPy raise for a singular or indefinite matrix; Level 1, which has its own linear algebra, raises it, too."""
 
 
 def validate_matrix(

@@ -10,6 +10,7 @@ factors unless `full_matrices=True`, `qr` returns the reduced `(Q, R)`.
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any
 
@@ -45,6 +46,7 @@ def backend() -> str:
 
 
 def _lapack(name: str) -> Any:
+    """NumPy's function; where LAPACK is switched off, an error that says what Level 1 does not have yet."""
     if backend() == "scratch":
         raise NotImplementedError(
             f"shared.linalg.{name}: Level 1 does not have its own {name} yet, so GROUNDUP_LINALG=scratch "
@@ -53,13 +55,18 @@ def _lapack(name: str) -> Any:
     return getattr(np.linalg, name)
 
 
+def _scratch(name: str) -> Any:
+    """Level 1's own function. By name: nothing here imports a level unless the variable asks for it."""
+    return getattr(importlib.import_module("level1_foundations.matrix_factorizations"), name)
+
+
 def solve(A: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Solve A x = b for square A, (n, n), by LU with partial pivoting. O(n³).
 
     Raises:
         numpy.linalg.LinAlgError: A is exactly singular.
     """
-    return _lapack("solve")(A, b)
+    return _scratch("solve")(A, b) if backend() == "scratch" else np.linalg.solve(A, b)
 
 
 def solve_triangular(A: np.ndarray, b: np.ndarray, *, lower: bool = False, trans: bool = False) -> np.ndarray:
@@ -71,7 +78,8 @@ def solve_triangular(A: np.ndarray, b: np.ndarray, *, lower: bool = False, trans
     Raises:
         numpy.linalg.LinAlgError: a zero on the diagonal.
     """
-    block_solve = _lapack("solve")
+    if backend() == "scratch":
+        return _scratch("solve_triangular")(A, b, trans=int(trans), lower=lower)
     A = np.tril(A) if lower else np.triu(A)
     if trans:
         A, lower = A.T, not lower
@@ -80,7 +88,7 @@ def solve_triangular(A: np.ndarray, b: np.ndarray, *, lower: bool = False, trans
     starts = range(0, n, width) if lower else range((max(n, 1) - 1) // width * width, -1, -width)
     for start in starts:
         stop = min(start + width, n)
-        x[start:stop] = block_solve(A[start:stop, start:stop], x[start:stop])
+        x[start:stop] = np.linalg.solve(A[start:stop, start:stop], x[start:stop])
         if lower:
             x[stop:] -= A[stop:, start:stop] @ x[start:stop]
         else:
@@ -102,7 +110,11 @@ def qr(A: np.ndarray, mode: str = "reduced") -> Any:
 
     `(Q, R)` with Q (n, d) of orthonormal columns and R (d, d) upper; with `mode="r"` only R, at half the work.
     """
-    return _lapack("qr")(A, mode="r") if mode == "r" else tuple(_lapack("qr")(A))
+    if backend() == "scratch":
+        if mode == "r":
+            return _scratch("qr")(A, mode="r")[0][: min(np.shape(A))]
+        return _scratch("qr")(A, mode="economic")
+    return np.linalg.qr(A, mode="r") if mode == "r" else tuple(np.linalg.qr(A))
 
 
 def cholesky(A: np.ndarray) -> np.ndarray:
@@ -111,7 +123,7 @@ def cholesky(A: np.ndarray) -> np.ndarray:
     Raises:
         numpy.linalg.LinAlgError: A is not positive definite.
     """
-    return _lapack("cholesky")(A)
+    return _scratch("cholesky")(A, lower=True) if backend() == "scratch" else np.linalg.cholesky(A)
 
 
 def eigh(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +143,7 @@ def svd(A: np.ndarray, full_matrices: bool = False) -> tuple[np.ndarray, np.ndar
 
 def inv(A: np.ndarray) -> np.ndarray:
     """Inverse of a square matrix. Factor and solve instead wherever the inverse itself is not the answer."""
-    return _lapack("inv")(A)
+    return _scratch("solve")(A, np.eye(len(A))) if backend() == "scratch" else np.linalg.inv(A)
 
 
 def pinv(A: np.ndarray, rcond: float | None = None) -> np.ndarray:
@@ -142,10 +154,12 @@ def pinv(A: np.ndarray, rcond: float | None = None) -> np.ndarray:
 
 def slogdet(A: np.ndarray) -> tuple[float, float]:
     """Sign and log|det A|, which does not overflow where the determinant would."""
-    sign, logarithm = _lapack("slogdet")(A)
+    sign, logarithm = _scratch("slogdet")(A) if backend() == "scratch" else np.linalg.slogdet(A)
     return sign, logarithm
 
 
 def norm(x: np.ndarray, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """Vector or matrix norm with NumPy's arguments."""
+    if backend() == "scratch" and ord is None:
+        return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
     return _lapack("norm")(x, ord=ord, axis=axis, keepdims=keepdims)

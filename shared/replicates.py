@@ -56,12 +56,17 @@ def replicates(
         elapsed = time.perf_counter() - start
         remaining = elapsed / len(values) * (seeds - len(values))
         if remaining > 6.0 and (os.cpu_count() or 1) > 1 and not _in_worker():
+            from concurrent.futures.process import BrokenProcessPool
+
             from joblib import Parallel, delayed
 
             rest = range(len(values), seeds)
-            values += Parallel(n_jobs=-1)(
-                delayed(_one_replicate)(experiment, parameters, key, seed) for seed in rest
-            )
+            try:
+                values += Parallel(n_jobs=-1)(
+                    delayed(_one_replicate)(experiment, parameters, key, seed) for seed in rest
+                )
+            except BrokenProcessPool:  # a cached function of a notebook cannot be sent to another process
+                values += [_one_replicate(experiment, parameters, key, seed) for seed in rest]
     return values
 
 
