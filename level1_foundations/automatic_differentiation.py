@@ -24,33 +24,34 @@
 #
 # **Sources.** R. E. Wengert, *A simple automatic derivative evaluation program* (1964), for the forward mode; S. Linnainmaa,
 # *Taylor expansion of the accumulated rounding error* (1976), for the reverse mode; A. Griewank and A. Walther, *Evaluating
-# Derivatives* (2nd ed. 2008), chapters 3 and 12, for cost and checkpoints; B. Pearlmutter, *Fast exact multiplication by the
-# Hessian* (1994).
+# Derivatives* (2nd ed. 2008), chapters 3 and 12, for cost and checkpoints; W. Baur and V. Strassen, *The complexity of partial
+# derivatives* (1983); B. Pearlmutter, *Fast exact multiplication by the Hessian* (1994).
 
 # %% [markdown]
 # ## 2. Derive
 #
 # | symbol | meaning | in the code | shape |
 # |---|---|---|---|
-# | $L$ | the number at the end | `loss` | () |
+# | $z_0$, $z_k$ | the $d$ inputs of the program; the value after operation $k$ of $n$ | | any |
+# | $L = z_n$ | the number at the end | `loss` | () |
+# | $J_k$, $J$ | Jacobian of operation $k$; of a whole function | | (outputs, inputs) |
 # | $x$, $y$ | input and output of one operation | `input`, `y` | any |
 # | $\bar y = \partial L / \partial y$ | the gradient that arrives at $y$ | `g` | as $y$ |
 # | $\dot x$ | a direction in which $x$ moves | `tangent` | as $x$ |
-# | $J_k$ | Jacobian of operation $k$ of $n$ | | (outputs, inputs) |
 #
-# **A program is a chain of operations.** Running it computes $y_k = f_k(y_{k-1})$ for $k = 1, \dots, n$, from $y_0 = x$ to
-# the number $L = y_n$. By the chain rule the derivative is a product of Jacobians,
+# **A program is a chain of operations.** Running it computes $z_k = f_k(z_{k-1})$ for $k = 1, \dots, n$, from the inputs to
+# the number $L$. By the chain rule the derivative is a product of Jacobians,
 #
-# $$ \frac{\partial L}{\partial x} = J_n\, J_{n-1} \cdots J_1,
-# \qquad J_k = \frac{\partial f_k}{\partial y_{k-1}} . $$
+# $$ \frac{\partial L}{\partial z_0} = J_n\, J_{n-1} \cdots J_1,
+# \qquad J_k = \frac{\partial f_k}{\partial z_{k-1}} . $$
 #
-# **The order of multiplication is the whole difference.** From the right, $\dot y_k = J_k\, \dot y_{k-1}$ carries one
-# direction $\dot x$ forward, along with the values: one run tells how $L$ moves when $x$ moves along $\dot x$. For all $d$
+# **The order of multiplication is the whole difference.** From the right, $\dot z_k = J_k\, \dot z_{k-1}$ carries one
+# direction $\dot z_0$ forward, along with the values: one run tells how $L$ moves when the inputs move along it. For all $d$
 # directions it takes $d$ runs. From the left,
 #
-# $$ \bar y_{k-1} = J_k^\top\, \bar y_k , \qquad \bar y_n = 1, $$
+# $$ \bar z_{k-1} = J_k^\top\, \bar z_k , \qquad \bar z_n = 1, $$
 #
-# carries the one row $\partial L / \partial y_k$ backward, and ends with all $d$ derivatives after one run. No Jacobian is
+# carries the one row $\partial L / \partial z_k$ backward, and ends with all $d$ derivatives after one run. No Jacobian is
 # ever formed: each operation brings a *rule* that applies $J^\top$ to a vector. For an elementwise $y = f(x)$, $J$ is
 # diagonal and the rule is $\bar x = f'(x) \odot \bar y$. For $Y = A B$, let $A$ move by $dA$: then
 #
@@ -67,18 +68,21 @@
 # its rules, add the results to the gradients of its inputs, repeat. It needs a priority queue and no recursion, however deep
 # the graph.
 #
-# **Cost.** A rule costs about as much as its operation for each input, so $\nabla L$ costs a small multiple of $L$ (two to
-# three runs for matrix products), whatever $d$ is: the *cheap gradient principle*. The price is memory: rules need values of
-# the forward run ($B$ above), so memory grows with the number of operations, where the forward mode needs none. A
+# **Cost.** Count the additions, subtractions, multiplications and divisions of a program of $n$ such operations, each with two
+# arguments; signs and traffic of memory are free. The rules take at most $2n$ products and quotients, one for each argument. A
+# gradient that arrives first is stored, and later ones are added: at most $2n$ arrive, and at least $n$ of them first (at the $n - 1$
+# values on the way and at an input), which leaves $n$ additions. With the run itself that is $4n$ operations at most, whatever $d$
+# is: the *cheap gradient principle* (Baur and Strassen 1983). For a matrix product it is three products, or two if one factor needs no gradient. The price
+# is memory: rules need values of the forward run ($B$ above), so memory grows with $n$, where the forward mode needs none. A
 # *checkpoint* keeps only the input of a segment and runs it again when its gradients are due. With $\sqrt n$ segments,
 # $2 \sqrt n$ values are alive instead of $n$, for one more forward run.
 #
 # **Derivatives of derivatives.** If the rules are themselves made of recorded operations, the backward walk leaves a graph
 # too, and can be differentiated. Two uses:
 #
-# - *Hessian times vector.* $H v = \nabla_x \langle \nabla L(x), v \rangle$: two walks, no Hessian.
+# - *Hessian times vector.* $H v = \nabla \langle \nabla L, v \rangle$: two walks, no Hessian.
 # - *The forward mode's result from the reverse mode.* $u \mapsto J^\top u$ is linear in $u$, and its transpose, found by
-#   walking backward once more, is $\dot x \mapsto J \dot x$. That takes more than the reverse mode's memory.
+#   walking backward once more, is $\dot x \mapsto J \dot x$. That takes more than the reverse mode's memory and time.
 #
 # **Assumptions.** Each operation is differentiable where it is evaluated; at its corners we take torch's subgradient. A composite
 # need not get one: relu(x) - relu(-x) is x, and at 0 we give 0. You get the derivative of the branch that ran, without rounding.
@@ -397,6 +401,9 @@ def grad(f, argnums=0):
     positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
 
     def gradient(*args):
+        if not set(positions) <= set(range(len(args))):
+            raise ValueError(f"grad: argnums must number the {len(args)} arguments from 0, got {argnums}")
+
         def f_of_chosen(*chosen):
             replaced = dict(zip(positions, chosen, strict=True))
             return f(*[replaced.get(i, x) for i, x in enumerate(args)])
@@ -569,31 +576,14 @@ def mechanism():
     figure, axis = subplots(width=10.0, height=3.8)
     for name, (value, across, up) in places.items():
         for parent in value.parents:
-            u, v = spot[parent.number]
-            axis.annotate(
-                "",
-                (across, up),
-                (u, v),
-                arrowprops={"arrowstyle": "->", "color": COLORS["muted"], "shrinkA": 14, "shrinkB": 14},
-            )
-        axis.plot(
-            across,
-            up,
-            "o",
-            markersize=24,
-            color=COLORS["ours"] if value.parents else COLORS["mended"],
-            alpha=0.25,
-        )
-        axis.text(across, up, name, ha="center", va="center", fontsize=9)
-        axis.text(across, up - 0.5, f"{float(value.array):.3g}", ha="center", fontsize=8)
-        axis.text(
-            across,
-            up + 0.4,
-            f"gradient {float(value.grad):.3g}",
-            ha="center",
-            fontsize=8,
-            color=COLORS["broken"],
-        )
+            arrow = {"arrowstyle": "->", "color": COLORS["muted"], "shrinkA": 14, "shrinkB": 14}
+            axis.annotate("", (across, up), spot[parent.number], arrowprops=arrow)
+        color = COLORS["ours"] if value.parents else COLORS["mended"]
+        axis.plot(across, up, "o", markersize=24, color=color, alpha=0.25)
+        text = {"ha": "center", "fontsize": 9}
+        axis.text(across, up, name, va="center", **text)
+        axis.text(across, up - 0.55, f"{float(value.array):.3g}", **text)
+        axis.text(across, up + 0.4, f"gradient {float(value.grad):.3g}", color=COLORS["broken"], **text)
     axis.set(xlim=(-0.8, 7.8), ylim=(-2.4, 1.8), title="values forward, gradients backward")
     axis.set_axis_off()
     return figure
@@ -629,7 +619,7 @@ def example():
 # %% [markdown]
 # **When to use it.** Whenever a program computes a number and you need its gradient: reverse mode (`backward`, `grad`) for
 # few outputs and many inputs, forward mode (`Dual`) for few inputs, `hessian_vector_product` for curvature. `jvp` runs where `Dual` has
-# no rule, for more memory. Differences (`shared.gradients`) *check* a gradient, because they know nothing of its formulas.
+# no rule, for more memory and time than the reverse mode: two walks over a graph that is kept. Differences (`shared.gradients`) *check* a gradient, because they know nothing of its formulas.
 #
 # **When not.** Through integers, sorting order, or branches the derivative is that of the branch taken, often zero. Through
 # long iterations that converge, differentiate the fixed point instead (implicit differentiation). Where a closed-form

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from level1_foundations import automatic_differentiation as ad
+from level1_foundations.failure_modes import automatic_differentiation as modes
 from level1_foundations.failure_modes.automatic_differentiation import FAILURE_MODES
+from level1_foundations.parts.automatic_differentiation import predictions as theory
 
 pytestmark = pytest.mark.level1
 
@@ -1603,13 +1605,27 @@ def test_nan_keeps_its_way_back_through_relu():
         np.testing.assert_array_equal(ours.grad.array, theirs.grad.numpy())
 
 
-def test_a_composite_at_a_corner_gets_the_sum_of_its_parts_slopes():
-    assert ad.grad(lambda x: ad.relu(x) - ad.relu(-x))(np.array(0.0)).item() == 0.0  # the function is x
+@pytest.mark.parametrize(
+    ("program", "slope"),
+    [
+        (lambda lib, x: lib.relu(x) - lib.relu(-x), 0.0),  # the function is x
+        (
+            lambda lib, x: lib.maximum(x, 0 * x) - lib.maximum(-x, 0 * x),
+            1.0,
+        ),  # the same, and each tie is halved
+        (lambda lib, x: x if x.item() != 0 else x * 0.0, 0.0),  # the function is x, too
+        (lambda lib, x: lib.where(x != 0, lib.sin(x) / x, lib.ones_like(x)), np.nan),  # the slope is 0
+    ],
+    ids=["relu pair", "maximum pair", "branch", "where"],
+)
+def test_at_a_corner_the_program_has_its_own_derivative_here_and_in_torch(program, slope):
+    import torch
 
-
-def test_a_branch_gives_the_derivative_of_the_way_taken():
-    slope = ad.grad(lambda x: x if x.item() != 0 else x * 0.0)  # the function is x, too
-    assert [slope(np.array(v)).item() for v in (0.0, 1.0)] == [0.0, 1.0]
+    theirs = torch.tensor(0.0, dtype=torch.float64, requires_grad=True)
+    program(torch, theirs).backward()
+    with np.errstate(all="ignore"):
+        ours = ad.grad(lambda x: program(ad, x))(np.array(0.0)).item()
+    np.testing.assert_equal([ours, theirs.grad.item()], [slope, slope])
 
 
 def test_long_doubles_pass_a_gate():
@@ -1654,6 +1670,19 @@ def test_functions_of_numpy_name_what_to_write():
     for f, name in ((np.sum, "x.sum"), (np.mean, "x.mean")):
         with pytest.raises(TypeError, match=rf"write {name}\("):
             f(x)
+    for f, name in ((np.concatenate, "concatenate"), (np.stack, "stack")):
+        with pytest.raises(TypeError, match=rf"write automatic_differentiation\.{name}\("):
+            f([x, x])
+
+
+@pytest.mark.parametrize("argnums", [1, -1, (0, 2)])
+def test_argnums_out_of_range_are_named(argnums):
+    with pytest.raises(ValueError, match="argnums must number the 1 arguments from 0"):
+        ad.grad(lambda x: x.sum(), argnums)(np.ones(2))
+
+
+def test_functions_of_numpy_without_a_like_say_what_is_lost():
+    x = ad.tensor([1.0, 2.0])
     with pytest.raises(TypeError, match=r"numpy\.median of x\.detach"):
         np.median(x)
 
@@ -1687,6 +1716,122 @@ def test_agrees_with_the_reference(agreements):
 def test_breaks_and_mends(verdicts, name):
     assert verdicts[name].breaks.verdict == "holds", verdicts[name].breaks
     assert verdicts[name].remedy.verdict == "holds", verdicts[name].remedy
+
+
+@pytest.mark.parametrize("order", [1, 2], ids=["forward", "central"])
+def test_differences_have_their_best_step_and_error_where_the_formula_says(order):
+    steps = theory.predicted_best_step(order) * np.geomspace(0.1, 10, 21)  # the middle one is the best
+    errors = modes.difference_errors(np.random.default_rng(0), steps, 20_000, order)
+    np.testing.assert_allclose(errors, theory.predicted_error(steps, order), rtol=0.05)
+    assert abs(int(np.argmin(errors)) - 10) <= 2, "a step 0.2 decades away costs no more than a fifth"
+    assert theory.best_central_error(1) == pytest.approx(0.449 * theory.EPSILON ** (2 / 3), rel=1e-2)
+
+
+def test_confusion_does_not_show_where_both_variables_are_equal():
+    assert modes.confused(None, 3.0, 3.0) == 0 != modes.confused(None, 3.0, 2.0)
+    inner = lambda x: x * ad.jvp(lambda y: x * y, (np.array(2.0),), (np.array(1.0),))[1]
+    assert ad.jvp(inner, (np.array(3.0),), (np.array(1.0),))[1].item() == 6.0, "jvp needs no tags"
+
+
+def test_the_forward_and_the_reverse_mode_differentiate_the_same_iteration():
+    X, y = theory.patients()
+    A, b, step = ad.tensor(X.T @ X / len(X)), ad.tensor(X.T @ y / len(X)), 1 / (theory.curvatures()[2] + 0.01)
+
+    def first_coefficient(penalty):
+        w = ad.tensor(np.zeros(10))
+        for _ in range(20):
+            w = w - step * (A @ w + penalty * w - b)
+        return w[0]
+
+    forward = modes.descend(ad.Dual(0.01, 1.0), 20).tangent[0]
+    assert ad.grad(first_coefficient)(np.array(0.01)).item() == pytest.approx(forward, rel=1e-10)
+
+
+def test_one_direction_must_dominate_the_derivative_of_the_iteration():
+    """On the other side of the condition the one-term formula is off by far more than δ, and refuses to speak."""
+    with pytest.raises(ValueError, match="penalty must be small"):
+        theory.predicted_unrolled_error(100, 0.1)
+    rate = 1 - (theory.curvatures()[0] + 0.1) / (theory.curvatures()[2] + 0.1)
+    assert modes.unrolled_error(None, 100, 0.1) < 0.8 * rate**100 * (1 + 100 * (1 - rate) / rate)
+
+
+def test_the_implicit_derivative_is_exact_at_the_fixed_point():
+    X, y = theory.patients()
+    w = theory.conjugate_gradients(lambda v: X.T @ (X @ v) / len(X) + 0.1 * v, X.T @ y / len(X))
+    assert theory.relative_error(modes.implicit_derivative(modes.ridge_loss, w, 0.1), 0.1) < 1e-10
+
+
+def test_curvatures_are_the_extreme_eigenvalues():
+    X, _ = theory.patients()
+    values = np.linalg.eigvalsh(X.T @ X / len(X))
+    np.testing.assert_allclose(theory.curvatures(), values[[0, 1, -1]], rtol=1e-10)
+
+
+def test_both_programs_are_wrong_at_the_same_points_and_the_remedies_at_none():
+    z = theory.sums(np.random.default_rng(0), 1, 2)
+    one = lambda z: np.ones_like(z)
+    halves = lambda z: z.maximum(0 * z) - (-z).maximum(0 * z)
+    wrong = [
+        modes.wrong_slopes(modes.sinc_naive, theory.sinc_slope, z),
+        modes.wrong_slopes(modes.relu_pair, one, z),
+    ]
+    assert [share.successes for share in wrong] == 2 * [int((z == 0).sum())] and (z == 0).any()
+    mended = [modes.wrong_slopes(modes.sinc_safe, theory.sinc_slope, z), modes.wrong_slopes(halves, one, z)]
+    assert [share.successes for share in mended] == [0, 0]
+
+
+def test_the_local_limit_theorem_meets_the_exact_distribution():
+    """P(z = 0) by adding one weight at a time; the formula leaves out less than a percent."""
+    exact = []
+    for x in theory.inks(1)[:40].astype(int):
+        shares = np.array([1.0])
+        for ink in x[x > 0]:
+            shares = np.convolve(shares, np.ones(3) / 3) if ink == 1 else shares
+        exact.append(shares[len(shares) // 2])
+    second = theory.inks(1)[:40].astype(float).sum(1)  # with ink 0 or 1 all powers are the same
+    formula = (1 - 3 / 16 / second) / np.sqrt(2 * np.pi * 2 / 3 * second)
+    np.testing.assert_allclose(formula, exact, rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: theory.predicted_difference_error(-15, 1, 1), "exponent must lie between"),
+        (lambda: theory.predicted_best_step(3), "order must be 1"),
+        (lambda: theory.share_at_the_corner(0, 1), "levels must be at least 1"),
+    ],
+)
+def test_predictions_refuse_what_they_do_not_know(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+SEEN = [
+    ("finite differences are noisy at small steps", "difference_step"),
+    ("my numerical gradient agrees to only seven digits", "difference_step"),
+    ("gradient check fails when the step is tiny", "difference_step"),
+    ("nested forward mode derivative is wrong", "perturbation_confusion"),
+    ("dual numbers inside dual numbers give the wrong number", "perturbation_confusion"),
+    ("forward over forward disagrees with reverse mode", "perturbation_confusion"),
+    ("hypergradient of the penalty is off", "unrolled_iteration"),
+    ("gradient through my unrolled inner optimizer is wrong although it has converged", "unrolled_iteration"),
+    ("the derivative through a solver is less accurate than the solution", "unrolled_iteration"),
+    ("out of memory during backward of a deep network", "memory_of_depth"),
+    ("memory use grows with the number of layers", "memory_of_depth"),
+    ("training runs out of memory but prediction works", "memory_of_depth"),
+    ("torch.where gives nan gradient", "nan_through_where"),
+    ("values are fine but gradients are nan", "nan_through_where"),
+    ("gradient of relu is zero at exactly zero", "nan_through_where"),
+]
+
+
+@pytest.mark.parametrize(("words", "name"), SEEN, ids=[words for words, _ in SEEN])
+def test_what_one_sees_finds_its_mode(words, name):
+    from groundup import modes as catalogued
+    from groundup import why
+
+    best = why.find(words, list(catalogued.known()))[0].mode
+    assert (best.topic.name, best.name) == ("automatic_differentiation", name)
 
 
 def test_a_function_of_numpy_is_refused_with_the_one_to_write():

@@ -215,6 +215,8 @@ def add_at(whole, key, part):  # practice: keep
 
 # %%
 # what `array ∘ tensor` asks the tensor on its right
+# functions here, as in NumPy; no methods of a Tensor, or other ones
+OWN_FUNCTIONS = ("concatenate", "einsum", "pad", "stack", "where", "zeros_like")
 REFLECTED = {
     "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__", "power": "__rpow__",
     "matmul": "__rmatmul__", "less": "__gt__", "less_equal": "__ge__", "greater": "__lt__", "greater_equal": "__le__",
@@ -323,11 +325,12 @@ class Tensor:
     def __array_function__(self, function, types, args, kwargs):  # practice: keep
         """`numpy.sum(tensor)` and the like would lose the graph, too."""
         name = function.__name__
-        instead = (
-            f"x.{name}(...)"
-            if hasattr(Tensor, name)
-            else f"numpy.{name} of x.detach().numpy(), without a gradient"
-        )
+        if name in OWN_FUNCTIONS:
+            instead = f"automatic_differentiation.{name}(...)"
+        elif hasattr(Tensor, name):
+            instead = f"x.{name}(...)"
+        else:
+            instead = f"numpy.{name} of x.detach().numpy(), without a gradient"
         raise TypeError(f"numpy.{name} does not record the graph of a Tensor x: write {instead}.")
 
     def __array__(self, dtype=None, copy=None):  # practice: keep
