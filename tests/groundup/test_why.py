@@ -206,7 +206,8 @@ def test_the_answer_as_json():
 
 
 @pytest.mark.parametrize(
-    "query", ["validation loss goes up while training loss goes down", "the confusion matrix is wrong"]
+    "query",
+    ["validation loss goes up while training loss goes down", "the random forest overfits on a rare class"],
 )
 def test_a_weak_match_is_called_weak(query, capsys):
     assert why.explain(query, as_json=False) == 0
