@@ -1755,6 +1755,18 @@ def test_one_direction_must_dominate_the_derivative_of_the_iteration():
     assert modes.unrolled_error(None, 100, 0.1) < 0.8 * rate**100 * (1 + 100 * (1 - rate) / rate)
 
 
+@pytest.mark.parametrize("n_steps", [10, 1000])
+def test_the_formula_of_the_iteration_holds_within_its_tolerance_up_to_where_it_stops(n_steps):
+    delta = modes.UNROLLED_ITERATION.breaks.tolerance
+    inside = theory.predicted_unrolled_error(n_steps, 0.014)
+    assert modes.unrolled_error(None, n_steps, 0.014) == pytest.approx(inside, rel=delta)
+    with pytest.raises(ValueError, match="penalty must be small"):
+        theory.predicted_unrolled_error(n_steps, 0.02)
+    rate = 1 - (theory.curvatures()[0] + 0.02) / (theory.curvatures()[2] + 0.02)
+    outside = rate**n_steps * (1 + n_steps * (1 - rate) / rate)
+    assert modes.unrolled_error(None, n_steps, 0.02) != pytest.approx(outside, rel=delta)
+
+
 def test_the_implicit_derivative_is_exact_at_the_fixed_point():
     X, y = theory.patients()
     w = theory.conjugate_gradients(lambda v: X.T @ (X @ v) / len(X) + 0.1 * v, X.T @ y / len(X))

@@ -159,7 +159,7 @@ def conjugate_gradients(apply, b, n_steps=60):
 def slowest_rate(penalty):
     """ρ of the slowest direction; raises where that direction does not dominate the derivative."""
     smallest, second, largest = curvatures()
-    if (smallest + penalty) ** 2 > 0.1 * (second + penalty) ** 2:
+    if (smallest + penalty) ** 2 > 0.06 * (second + penalty) ** 2:
         raise ValueError(
             f"penalty must be small, for one direction to dominate the derivative, got {penalty}."
         )
