@@ -46,11 +46,10 @@ def explain(query: str, *, as_json: bool) -> int:
 
     known = modes.known()
     found = find(query, known)[:3]
-    covered = coverage(
-        query,
-        [f"{candidate.symptom} {candidate.mode.title}" for candidate in found],
-        [symptom for mode in known for symptom in mode.symptoms],
-    )
+    corpus = [symptom for mode in known for symptom in mode.symptoms]
+    by_symptom = coverage(query, [candidate.symptom for candidate in found], corpus)
+    by_title = coverage(query, [candidate.mode.title for candidate in found], corpus)
+    covered = [max(shares) for shares in zip(by_symptom, by_title, strict=True)]
     if as_json:
         rows = [_row(candidate) for candidate in found]
         print_json([row | {"coverage": share} for row, share in zip(rows, covered, strict=True)])
