@@ -66,7 +66,7 @@
 # The sign makes $a_1-\beta$ a sum of two numbers of one sign, so that nothing cancels. Applied to one column after the other, reflections bring $A$ to triangular form; being orthogonal they keep lengths, so
 # $g$ is about 1 and $A+E=QR$ with $\lVert E\rVert\lesssim nu\lVert A\rVert$, and $Q$, a product of reflections, is orthogonal to $nu$ whatever $\kappa$. Two blocks of reflections are one,
 #
-# $$(I-V_1^\top T_1V_1)(I-V_2^\top T_2V_2)=I-\begin{bmatrix}V_1\\V_2\end{bmatrix}^\top\begin{bmatrix}T_1&-T_1V_1V_2^\top T_2\\0&T_2\end{bmatrix}\begin{bmatrix}V_1\\V_2\end{bmatrix},\tag{4}$$
+# $$(I-V_1^\top T_1V_1)(I-V_2^\top T_2V_2)=I-V^\top TV,\quad V=\begin{bmatrix}V_1\\V_2\end{bmatrix},\quad T=\begin{bmatrix}T_1&-T_1V_1V_2^\top T_2\\0&T_2\end{bmatrix},\tag{4}$$
 #
 # as multiplying out shows. So a panel is factored by halves, and applied to the rest by three products of matrices.
 #
