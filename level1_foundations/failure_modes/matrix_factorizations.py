@@ -153,7 +153,7 @@ NO_EXCHANGES = FailureMode(
 # ## One bit lost with each row
 #
 # With exchanges the multipliers are at most 1, and the largest entry may double with each step: $g\le2^{n-1}$. Wilkinson's matrix does it: ones on the diagonal and in the last column, −1 below. The last column becomes $1,2,4,\dots$, the
-# pivots stay 1, no exchange is called for. Its condition number grows like $n$ only. So the error grows like $2^nu$, a bit for each row. Reflections keep the lengths of columns, and the error grows with $\kappa$ alone. The
+# pivots stay 1, no exchange is called for. Its condition number grows like $n$. So the error grows like $2^nu$, a bit for each row. Reflections keep the lengths of columns, and the error grows with $\kappa$ alone. The
 # nearest wrong theory is that one.
 
 # %%

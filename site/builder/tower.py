@@ -18,8 +18,8 @@ WIDTH, LEFT, RIGHT = (
     196,
     12,
 )  # of the picture, of the column of the floors' names, of the margin on the right
-ROOM, LINE, GAP, PAD = 36, 14.5, 6, 6  # height of a room, of a line of text, between rooms, inside of a floor
-QUESTION = 19  # height of the floor's question
+ROOM, LINE, GAP, PAD = 34, 14.5, 6, 5  # height of a room, of a line of text, between rooms, inside of a floor
+QUESTION = 17  # height of the floor's question
 FONT, NAME_FONT = 13.0, 14.8  # the names of floors are bold
 WIDE_LABEL = 150.0  # a label that is wider stands in two lines
 HUES = ("#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9")
